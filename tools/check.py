@@ -1,0 +1,63 @@
+"""Everything that `tools/test` checks, in order, each step with its time; later steps run even when one fails."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+PYTHON_CODE = ("nzcore", "modules", "tools", "tests")
+
+
+class Step(NamedTuple):
+    """A named command; a `live` one writes straight to the terminal, any other is shown only when it fails."""
+
+    name: str
+    command: tuple[str, ...]
+    live: bool = False
+
+
+STEPS = (
+    Step("format", (str(BIN / "ruff"), "format", "--check", *PYTHON_CODE)),
+    Step("lint", (str(BIN / "ruff"), "check", *PYTHON_CODE)),
+    Step("types", (str(BIN / "mypy"),)),  # strict; its files are named in pyproject.toml
+    Step("floors", (str(BIN / "lint-imports"),)),
+    Step("tests", (sys.executable, "-m", "coverage", "run", "-m", "pytest", "-q", "--durations=5"), live=True),
+    Step("coverage", (sys.executable, "-m", "coverage", "report")),
+)
+
+
+def run(step: Step) -> bool:
+    """Runs a step and prints its line. Returns whether it passed."""
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    start = time.perf_counter()
+    if step.live:
+        print(f"      {step.name} …", flush=True)
+    pipe = None if step.live else subprocess.PIPE
+    done = subprocess.run(
+        step.command, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=subprocess.STDOUT if pipe else None
+    )
+    passed = done.returncode == 0
+    if not passed:
+        print(done.stdout or "", end="")
+    print(f"{'ok  ' if passed else 'FAIL'}  {step.name:<10} {time.perf_counter() - start:6.1f} s", flush=True)
+    return passed
+
+
+def main() -> int:
+    """Exit status 0 when every step passed."""
+    start = time.perf_counter()
+    failed = [step.name for step in STEPS if not run(step)]
+    verdict = f"failed: {', '.join(failed)}" if failed else "all passed"
+    print(f"{verdict} ({time.perf_counter() - start:.0f} s)")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
