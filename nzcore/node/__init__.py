@@ -1,0 +1,1 @@
+"""Floor 6: the only place where the parts are put together into a node."""

@@ -1,0 +1,169 @@
+"""Typed settings, kept in `HOME/config.toml`: read strictly, written so that a person's comments survive.
+
+A setting is a field of one of the sections below; its name is `section.field`. A name that nobody declared,
+or a value of another type, is refused with the place named, never ignored.
+"""
+
+import os
+import tempfile
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import msgspec
+import tomlkit
+from msgspec import Meta
+
+from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.control.config_ops import Setting, SettingValue
+
+CONFIG_BYTES = 1 << 16  # a hundred times what all settings together need
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least severe line that is written")
+    ] = "info"
+    max_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30, description="size at which logs/node.log is rotated")] = (
+        8 << 20
+    )
+    keep: Annotated[int, Meta(ge=1, le=100, description="rotated log files that are kept")] = 3
+
+
+class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    intensity: Annotated[int, Meta(ge=1, le=1000, description="restarts of one service within the period")] = 5
+    period_s: Annotated[float, Meta(gt=0, le=86_400, description="seconds over which restarts are counted")] = 60.0
+    backoff_s: Annotated[float, Meta(gt=0, le=60, description="seconds before the first restart; doubles")] = 0.1
+    backoff_max_s: Annotated[float, Meta(gt=0, le=3600, description="longest pause before a restart")] = 30.0
+
+
+class Monitor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    interval_s: Annotated[float, Meta(ge=1, le=86_400, description="seconds between the node's checks of itself")] = (
+        30.0
+    )
+    min_free_bytes: Annotated[int, Meta(ge=0, description="free disk below which the node calls itself unwell")] = (
+        64 << 20
+    )
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of a node; every one has a default."""
+
+    log: Log = Log()
+    supervision: Supervision = Supervision()
+    monitor: Monitor = Monitor()
+
+
+def load(path: Path) -> Config:
+    """Settings of a home; defaults where the file is absent.
+
+    *Raises* UnavailableError `node.damaged-config`, naming the place, for anything that is not exactly settings.
+    """
+    return _convert(_read(path), path)
+
+
+def settings(config: Config) -> list[Setting]:
+    """Every setting with its value, default, type and description, in order of declaration."""
+    return [
+        Setting(
+            name=f"{section.name}.{field.name}",
+            value=getattr(getattr(config, section.name), field.name),
+            default=field.default,
+            type=_type_name(field.type),
+            summary=_description(field.type),
+        )
+        for section in msgspec.structs.fields(Config)
+        for field in msgspec.structs.fields(section.type)
+    ]
+
+
+def find(config: Config, name: str) -> Setting:
+    """The setting named `name`. *Raises* UsageError `node.unknown-setting` with the nearest names."""
+    known = {setting.name: setting for setting in settings(config)}
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else ""
+    raise UsageError("node.unknown-setting", f"there is no setting {name!r}", hint=hint)
+
+
+def store(path: Path, name: str, value: SettingValue) -> Config:
+    """Writes one setting, keeping all else in the file as it is; returns the new settings.
+
+    Text is read as the setting's type; None removes the setting, which restores its default.
+    *Raises* UsageError `node.unknown-setting` or `node.bad-setting`, UnavailableError `node.damaged-config`
+    or `node.unwritable`.
+    """
+    before = find(load(path), name)
+    section, _, field = name.partition(".")
+    document = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
+    table = document.setdefault(section, tomlkit.table())
+    if value is None:
+        table.pop(field, None)
+    else:
+        table[field] = _parse(value) if isinstance(value, str) and before.type != "str" else value
+    try:
+        config = msgspec.convert(document.unwrap(), Config)
+    except msgspec.ValidationError as error:
+        raise UsageError("node.bad-setting", f"{name} cannot be {value!r}: {_plain(error)}") from error
+    _replace(path, tomlkit.dumps(document))
+    return config
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UnavailableError("node.damaged-config", f"cannot read {path}: {error.strerror}") from error
+    if len(data) > CONFIG_BYTES:
+        raise UnavailableError("node.damaged-config", f"{path} has more than {CONFIG_BYTES} bytes")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # both TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise UnavailableError("node.damaged-config", f"{path} is not TOML: {_plain(error)}") from error
+
+
+def _convert(values: dict[str, object], path: Path) -> Config:
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        raise UnavailableError("node.damaged-config", f"{path}: {_plain(error)}") from error
+
+
+def _parse(text: str) -> object:
+    """A value as TOML would read it; anything that is not TOML is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _plain(error: Exception) -> str:
+    words = str(error).replace("`", "")
+    return words[:1].lower() + words[1:]
+
+
+def _type_name(annotated: object) -> str:
+    inner = get_args(annotated)[0]
+    return inner.__name__ if isinstance(inner, type) else "|".join(get_args(inner))
+
+
+def _description(annotated: object) -> str:
+    return next(meta.description or "" for meta in get_args(annotated)[1:] if isinstance(meta, Meta))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replaces the file at once, so that a reader never meets half of it."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".config-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except OSError as error:
+        raise UnavailableError("node.unwritable", f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,51 @@
+"""The node's log: one JSON object a line in `HOME/logs/node.log`, rotated by size.
+
+What the node reports goes over the bus; the journal service writes it here. Nothing secret is ever put on the
+bus, so nothing secret is logged.
+"""
+
+import logging
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from nzcore.base.errors import UnavailableError
+from nzcore.node.config import Log
+
+
+class NodeLog:
+    """Appends lines `{"at": ISO-8601 UTC, "level", "event", …}`. Use as a context manager; leaving it closes the file."""
+
+    def __init__(self, path: Path, settings: Log) -> None:
+        """*Raises* UnavailableError `node.unwritable`."""
+        try:
+            self._handler = RotatingFileHandler(
+                path, maxBytes=settings.max_bytes, backupCount=settings.keep, encoding="utf-8"
+            )
+        except OSError as error:
+            raise UnavailableError("node.unwritable", f"cannot write {path}: {error.strerror}") from error
+        self._handler.setFormatter(logging.Formatter("%(message)s"))
+        logger = logging.Logger("nzcore", logging.getLevelNamesMapping()[settings.level.upper()])
+        logger.addHandler(self._handler)
+        self._log: Any = structlog.wrap_logger(
+            logger,
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+                structlog.processors.JSONRenderer(default=str),
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+
+    def write(self, level: str, event: str, **facts: object) -> None:
+        """Writes one line at `level` (debug, info, warning, error)."""
+        self._log.log(logging.getLevelNamesMapping()[level.upper()], event, **facts)
+
+    def __enter__(self) -> "NodeLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handler.close()

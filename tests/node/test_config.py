@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.node import config
+
+
+def test_an_absent_file_means_the_defaults(tmp_path: Path) -> None:
+    assert config.load(tmp_path / "config.toml") == config.Config()
+
+
+def test_a_set_value_is_read_again_and_comments_survive(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("# mine\n[log]\nlevel = 'error' # quiet\n")
+    config.store(path, "supervision.intensity", "9")
+    text = path.read_text()
+    assert "# mine" in text
+    assert "# quiet" in text
+    loaded = config.load(path)
+    assert (loaded.supervision.intensity, loaded.log.level) == (9, "error")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("log.level", "loud"), ("supervision.intensity", "many"), ("supervision.intensity", "0"), ("log.keep", "1.5")],
+)
+def test_a_value_of_another_type_is_refused_and_nothing_is_written(tmp_path: Path, key: str, value: str) -> None:
+    path = tmp_path / "config.toml"
+    with pytest.raises(UsageError) as caught:
+        config.store(path, key, value)
+    assert caught.value.code == "node.bad-setting"
+    assert key in caught.value.message
+    assert not path.exists()
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError) as caught:
+        config.find(config.Config(), "log.levle")
+    assert "log.level" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["log = 3", "[log]\nlevle = 'info'", "[nothing]\n", "\x00", "[log", "a = " + "[" * 5000, "x" * 70_000]
+)
+def test_a_damaged_file_is_refused_with_its_path(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(UnavailableError) as caught:
+        config.load(path)
+    assert caught.value.code == "node.damaged-config"
+    assert str(path) in caught.value.message
+
+
+@given(data=st.binary(max_size=300))
+def test_any_bytes_are_settings_or_one_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "config.toml"
+    path.write_bytes(data)
+    try:
+        loaded = config.load(path)
+    except UnavailableError:
+        return
+    assert isinstance(loaded, config.Config)
+
+
+def test_every_setting_has_a_type_and_a_description() -> None:
+    for setting in config.settings(config.Config()):
+        assert setting.type
+        assert setting.summary
+        assert setting.value == setting.default
+
+
+def test_none_restores_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    config.store(path, "log.keep", 7)
+    config.store(path, "log.keep", None)
+    assert config.load(path) == config.Config()
