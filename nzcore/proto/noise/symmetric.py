@@ -1,0 +1,147 @@
+"""CipherState and SymmetricState, named as in the specification (Noise rev. 34 §5.1, §5.2; spec/noise.md §5).
+
+Knows the running key, chaining key and hash of a handshake: no patterns, no key pairs, no turns. After the split
+records are sealed by `nzcore.crypto.aead.CountingCipher` itself; `CipherState` serves the handshake only.
+"""
+
+from nzcore.base.errors import PeerError
+from nzcore.crypto.aead import CountingCipher
+from nzcore.crypto.hashing import hmac_sha256, sha256
+
+HASH_BYTES = 32
+
+Mark = tuple[bytes, bytes, bytes | None, int]
+"""Where a SymmetricState can return to: hash, chaining key, key, messages sealed under that key."""
+
+
+def hkdf2(chaining_key: bytes, material: bytes) -> tuple[bytes, bytes]:
+    """The specification's HKDF with two outputs of 32 bytes."""
+    secret = hmac_sha256(chaining_key, material)
+    first = hmac_sha256(secret, b"\x01")
+    return first, hmac_sha256(secret, first + b"\x02")
+
+
+def hkdf3(chaining_key: bytes, material: bytes) -> tuple[bytes, bytes, bytes]:
+    """The specification's HKDF with three outputs of 32 bytes."""
+    secret = hmac_sha256(chaining_key, material)
+    first = hmac_sha256(secret, b"\x01")
+    second = hmac_sha256(secret, first + b"\x02")
+    return first, second, hmac_sha256(secret, second + b"\x03")
+
+
+class CipherState:
+    """A key, or none yet, and how many messages it has sealed or opened: the nonce of the next one.
+
+    The cipher is made at first use, because most keys of a handshake are replaced before any.
+    """
+
+    __slots__ = ("_cipher", "_key", "_uses")
+
+    def __init__(self) -> None:
+        self._cipher: CountingCipher | None = None
+        self._key: bytes | None = None
+        self._uses = 0
+
+    def initialize_key(self, key: bytes | None, uses: int = 0) -> None:
+        """Takes a new key of 32 bytes; `uses` above 0 is a return to an earlier point."""
+        self._cipher = None
+        self._key = key
+        self._uses = uses
+
+    @property
+    def has_key(self) -> bool:
+        return self._key is not None
+
+    @property
+    def position(self) -> tuple[bytes | None, int]:
+        """What `initialize_key` needs to come back here."""
+        return self._key, self._uses
+
+    def encrypt_with_ad(self, ad: bytes, plaintext: bytes) -> bytes:
+        """Ciphertext and tag; the plaintext itself while there is no key."""
+        if self._key is None:
+            return plaintext
+        sealed = self._ready(self._key).encrypt(ad, plaintext)
+        self._uses += 1
+        return sealed
+
+    def decrypt_with_ad(self, ad: bytes, ciphertext: bytes) -> bytes:
+        """The plaintext; the input itself while there is no key. *Raises* PeerError `noise.not-authentic`."""
+        if self._key is None:
+            return ciphertext
+        try:
+            opened = self._ready(self._key).decrypt(ad, ciphertext)
+        except PeerError as error:
+            raise PeerError("noise.not-authentic") from error
+        self._uses += 1
+        return opened
+
+    def _ready(self, key: bytes) -> CountingCipher:
+        """The cipher at this position. Its nonce can't be set, so after a roll-back it is brought there by use."""
+        if self._cipher is None:
+            self._cipher = CountingCipher(key)
+            for _ in range(self._uses):
+                self._cipher.encrypt(b"", b"")
+        return self._cipher
+
+
+class SymmetricState:
+    """Chaining key, hash and cipher of one handshake."""
+
+    __slots__ = ("_chaining_key", "_cipher", "_hash")
+
+    def __init__(self, protocol_name: str) -> None:
+        """InitializeSymmetric."""
+        name = protocol_name.encode("ascii")
+        self._hash = name.ljust(HASH_BYTES, b"\0") if len(name) <= HASH_BYTES else sha256(name)
+        self._chaining_key = self._hash
+        self._cipher = CipherState()
+
+    def __repr__(self) -> str:
+        return "<SymmetricState>"
+
+    def mix_key(self, material: bytes) -> None:
+        self._chaining_key, key = hkdf2(self._chaining_key, material)
+        self._cipher.initialize_key(key)
+
+    def mix_hash(self, data: bytes) -> None:
+        self._hash = sha256(self._hash, data)
+
+    def mix_key_and_hash(self, material: bytes) -> None:
+        self._chaining_key, mixed, key = hkdf3(self._chaining_key, material)
+        self.mix_hash(mixed)
+        self._cipher.initialize_key(key)
+
+    def get_handshake_hash(self) -> bytes:
+        """32 bytes that name this very handshake: both sides hold the same only if they saw the same."""
+        return self._hash
+
+    @property
+    def has_key(self) -> bool:
+        return self._cipher.has_key
+
+    def encrypt_and_hash(self, plaintext: bytes) -> bytes:
+        sealed = self._cipher.encrypt_with_ad(self._hash, plaintext)
+        self._hash = sha256(self._hash, sealed)
+        return sealed
+
+    def decrypt_and_hash(self, sealed: bytes) -> bytes:
+        """*Raises* PeerError `noise.not-authentic`; the state is then to be rolled back."""
+        plaintext = self._cipher.decrypt_with_ad(self._hash, sealed)
+        self._hash = sha256(self._hash, sealed)
+        return plaintext
+
+    def split(self) -> tuple[bytes, bytes]:
+        """Keys of the two directions, the initiator's sending one first."""
+        return hkdf2(self._chaining_key, b"")
+
+    def export(self, label: str) -> bytes:
+        """32 bytes bound to this handshake under `label`: HMAC(chaining key, label, 0, hash)."""
+        return hmac_sha256(self._chaining_key, label.encode("ascii") + b"\0" + self._hash)
+
+    def mark(self) -> Mark:
+        return (self._hash, self._chaining_key, *self._cipher.position)
+
+    def roll_back(self, mark: Mark) -> None:
+        self._hash, self._chaining_key, key, uses = mark
+        self._cipher.initialize_key(key, uses)

@@ -1,0 +1,226 @@
+"""Makes vectors/noise.json: our three handshakes and a few general ones, good and bad (spec/noise.md §7).
+
+All keys are fixed test keys. An ML-KEM encapsulation can't be seeded here, so its ciphertext was recorded once, in
+noise_kem.json beside this file, for the fixed seed of the KEM key; its secret is decapsulated anew at each run.
+Run `python -m tools.vectors.noise` to write the file.
+"""
+
+import json
+from pathlib import Path
+
+from nzcore.base.errors import PeerError
+from nzcore.crypto.hashing import sha256
+from nzcore.crypto.keys import AgreementPublic, AgreementSecret, KemPublic, KemSecret
+from nzcore.proto.noise.handshake import Handshake, OneWayTransport, Transport
+from nzcore.proto.noise.patterns import Pattern, Token, parse
+
+Case = dict[str, object]
+
+RECORDING = Path(__file__).with_name("noise_kem.json")
+OUTPUT = Path(__file__).parents[2] / "vectors" / "noise.json"
+LABEL = "NZ-CHANNEL-01 export"
+PROLOGUE = b"NZ-VECTORS-01 noise"
+
+
+class FixedHandshake(Handshake):
+    """A Handshake whose random choices are given: for vectors and tests, which is why it is not in the product."""
+
+    __slots__ = ("_fixed_encapsulation", "_fixed_ephemeral", "_fixed_kem")
+
+    def fix(
+        self,
+        ephemeral: AgreementSecret | None = None,
+        kem: KemSecret | None = None,
+        encapsulation: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        """Gives the choices; what is not given and needed is an AssertionError."""
+        self._fixed_ephemeral = ephemeral
+        self._fixed_kem = kem
+        self._fixed_encapsulation = encapsulation
+
+    def _new_ephemeral(self) -> AgreementSecret:
+        assert self._fixed_ephemeral is not None
+        return self._fixed_ephemeral
+
+    def _new_kem(self) -> KemSecret:
+        assert self._fixed_kem is not None
+        return self._fixed_kem
+
+    def _new_encapsulation(self, public: KemPublic) -> tuple[bytes, bytes]:
+        if public != kem().public:  # nothing is recorded for it, and it may be one to refuse
+            return super()._new_encapsulation(public)
+        assert self._fixed_encapsulation is not None
+        return self._fixed_encapsulation
+
+
+def seed(name: str, size: int = 32) -> bytes:
+    """Test key material that anyone can make again: SHA-256 of a name, and of the name with a 2."""
+    return (sha256(f"NZ-VECTORS-01 noise {name}".encode()) + sha256(f"NZ-VECTORS-01 noise {name} 2".encode()))[:size]
+
+
+def secret(name: str) -> AgreementSecret:
+    return AgreementSecret.from_bytes(seed(name))
+
+
+def kem() -> KemSecret:
+    return KemSecret.from_seed(seed("kem", 64))
+
+
+def recorded_encapsulation() -> tuple[bytes, bytes]:
+    """Secret and ciphertext of the recording, for the public half of `kem()`."""
+    ciphertext = bytes.fromhex(json.loads(RECORDING.read_text())["ciphertext"])
+    return kem().decapsulate(ciphertext), ciphertext
+
+
+def pair(pattern: Pattern, *, prologue: bytes = PROLOGUE, psk_name: str = "psk") -> tuple[Handshake, Handshake]:
+    """Initiator and responder over the fixed test keys."""
+    sides = []
+    for initiator in (True, False):
+        local, remote = ("initiator", "responder") if initiator else ("responder", "initiator")
+        knows_remote = pattern.knows_responder if initiator else pattern.knows_initiator
+        side = FixedHandshake(
+            pattern,
+            initiator=initiator,
+            prologue=prologue,
+            static=secret(f"{local} static") if pattern.has_static(initiator=initiator) else None,
+            remote_static=secret(f"{remote} static").public if knows_remote else None,
+            psks=[seed(psk_name)] * pattern.psk_count,
+        )
+        side.fix(secret(f"{local} ephemeral"), kem(), recorded_encapsulation())
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def payload(index: int) -> bytes:
+    return b"" if index == 0 else f"payload {index}".encode()
+
+
+def generate() -> dict[str, object]:
+    """The whole document."""
+    names = ["XXhfs+psk0", "NNhfs+psk0", "N", "X", "XX", "IK", "NNpsk0", "IKhfs", "KKhfs", "XXpsk3"]
+    cases = [_good(parse(name)) for name in names]
+    return {
+        "specification": "spec/noise.md",
+        "comment": "keys are hex; secrets here are published and must never be used",
+        "cases": cases + _bad(),
+    }
+
+
+def setup(pattern: Pattern) -> Case:
+    """Everything that a reader needs to make both sides; keys that the pattern has no use for are left out."""
+    tokens = {token for message in pattern.messages for token in message}
+    found: Case = {"protocol_name": pattern.protocol_name, "pattern": pattern.name, "prologue": PROLOGUE.hex()}
+    found["psks"] = [seed("psk").hex()] * pattern.psk_count
+    for initiator, side in ((True, "initiator"), (False, "responder")):
+        if pattern.has_static(initiator=initiator):
+            found[f"{side}_static"] = seed(f"{side} static").hex()
+    found["initiator_ephemeral"] = seed("initiator ephemeral").hex()
+    if not pattern.one_way:
+        found["responder_ephemeral"] = seed("responder ephemeral").hex()
+    if Token.E1 in tokens:
+        shared, ciphertext = recorded_encapsulation()
+        found |= {"kem_seed": seed("kem", 64).hex(), "kem_ciphertext": ciphertext.hex(), "kem_secret": shared.hex()}
+    return found
+
+
+def exchange(initiator: Handshake, responder: Handshake, count: int) -> list[bytes]:
+    """The first `count` messages, each written and read."""
+    messages = []
+    for index in range(count):
+        writer, reader = (initiator, responder) if index % 2 == 0 else (responder, initiator)
+        messages.append(writer.write_message(payload(index)))
+        if reader.read_message(messages[-1]) != payload(index):
+            raise AssertionError("a payload changed on its way")
+    return messages
+
+
+def _good(pattern: Pattern) -> Case:
+    initiator, responder = pair(pattern)
+    messages = exchange(initiator, responder, len(pattern.messages))
+    case: Case = {
+        "name": f"{pattern.name} complete",
+        "comment": "every message, both splits, and the first two transport messages of each direction",
+        "expect": "ok",
+        **setup(pattern),
+        "messages": [{"payload": payload(i).hex(), "message": message.hex()} for i, message in enumerate(messages)],
+        "export_label": LABEL,
+    }
+    end: Transport | OneWayTransport
+    if pattern.one_way:
+        end = initiator.split_one_way(LABEL)
+        case["initiator_sends"] = [end.cipher.encrypt(b"", text).hex() for text in (b"one", b"two")]
+    else:
+        end = initiator.split(LABEL)
+        case["initiator_sends"] = [end.send.encrypt(b"", text).hex() for text in (b"one", b"two")]
+        answering = responder.split(LABEL).send
+        case["responder_sends"] = [answering.encrypt(b"", text).hex() for text in (b"one", b"two")]
+    return case | {"handshake_hash": end.handshake_hash.hex(), "exporter": end.exporter.hex()}
+
+
+def _bad() -> list[Case]:
+    """One fault a case: `count` genuine messages, then `message`, which the next reader refuses with `expect`."""
+    channel = parse("XXhfs+psk0")
+    first, second, third = exchange(*pair(channel), 3)
+    stranger, _ = pair(channel, psk_name="another psk")
+    elsewhere, _ = pair(channel, prologue=b"another prologue")
+    hybrid = exchange(*pair(parse("NNhfs")), 1)[0]
+    names = [
+        ("first byte of e changed", "", channel, 0, _flip(first, 0)),
+        ("encrypted KEM key changed", "", channel, 0, _flip(first, 40)),
+        ("tag of message 1 changed", "", channel, 0, _flip(first, -1)),
+        ("message 1 cut by one byte", "sizes are known before any key is used", channel, 0, first[:-1]),
+        ("message 1 with a byte more", "it becomes payload, and the tag is elsewhere", channel, 0, first + b"\0"),
+        ("message 1 empty", "", channel, 0, b""),
+        ("another psk", "what a scanner sends who does not know the NodeId", channel, 0, stranger.write_message()),
+        ("another prologue", "", channel, 0, elsewhere.write_message()),
+        ("message 1 reflected", "its e is the reader's own", channel, 1, first),
+        ("KEM ciphertext changed", "", channel, 1, _flip(second, 40)),
+        ("responder's static changed", "", channel, 1, _flip(second, 32 + 1104)),
+        ("message 2 cut to the fixed part", "", channel, 1, second[:1199]),
+        ("initiator's static changed", "", channel, 2, _flip(third, 0)),
+        ("message 2 again as message 3", "replayed", channel, 2, second),
+        ("ephemeral of zeros", "ee is all-zero", parse("NN"), 1, bytes(32) + bytes(16)),
+        ("ephemeral of small order", "ee is all-zero", parse("NN"), 1, _small_order() + bytes(16)),
+        ("sealed to a key of small order", "es is all-zero", parse("N"), 0, _small_order() + bytes(16)),
+        ("KEM key not reduced", "FIPS 203 §7.2: coefficients below q", parse("NNhfs"), 0, hybrid[:32] + b"\xff" * 1184),
+    ]
+    return [_refused(*entry) for entry in names]
+
+
+def _refused(name: str, comment: str, pattern: Pattern, count: int, message: bytes) -> Case:
+    return {
+        "name": f"{pattern.name} {name}",
+        "comment": comment or "one bit differs from the genuine message",
+        "expect": refusal(pattern, count, message),
+        **setup(pattern),
+        "count": count,
+        "message": message.hex(),
+    }
+
+
+def refusal(pattern: Pattern, count: int, message: bytes) -> str:
+    """The code with which the reader of message `count` refuses it, then or when it has to use what was in it."""
+    initiator, responder = pair(pattern)
+    exchange(initiator, responder, count)
+    reader = responder if count % 2 == 0 else initiator
+    try:
+        reader.read_message(message)
+        reader.write_message()
+    except PeerError as error:
+        return error.code
+    raise AssertionError("the message was accepted")
+
+
+def _flip(message: bytes, at: int) -> bytes:
+    changed = bytearray(message)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+def _small_order() -> AgreementPublic:
+    """A point of order 8 (RFC 7748 §6.1 and its security considerations)."""
+    return AgreementPublic(bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"))
+
+
+if __name__ == "__main__":
+    OUTPUT.write_text(json.dumps(generate(), indent=1) + "\n")
