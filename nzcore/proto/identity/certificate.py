@@ -119,7 +119,10 @@ class Retirement:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """*Raises* PeerError `codec.*`, `identity.bad-retirement`, `identity.unknown-version`, `crypto.bad-signature`."""
+        """The statement in `data`, at most 160 B.
+
+        *Raises* PeerError `codec.*`, `identity.bad-retirement`, `identity.unknown-version`, `crypto.bad-signature`.
+        """
         opened = open_signed(data, RETIRE_LABEL, _retired_root_key, max_bytes=RETIREMENT_BYTES)
         return cls(IdentityId(_retirement_fields(opened.value).binary(1, 32)), bytes(data))
 

@@ -25,7 +25,7 @@ _PLAIN = frozenset("-_.")  # beside letters, digits and marks, what a petname ma
 
 
 def sanitise(text: str, max_bytes: int = limits.NAME_BYTES) -> str:
-    """`text` in NFC without control, bidirectional or invisible characters, one line, at most `max_bytes`; may be empty.
+    """`text` in NFC without control, bidi or invisible characters, on one line, at most `max_bytes`; may be empty.
 
     Idempotent: what is sanitised stays as it is.
     """
@@ -44,7 +44,7 @@ def sanitise(text: str, max_bytes: int = limits.NAME_BYTES) -> str:
 
 
 def unique_petname(suggestion: str, taken: Collection[str]) -> str:
-    """A petname made from `suggestion` that equals none of `taken`, however it is written: `bob`, else `bob-2`, `bob-3`…
+    """A petname made from `suggestion` that equals none of `taken` however written: `bob`, else `bob-2`, `bob-3`…
 
     An unusable suggestion becomes `peer`.
     """

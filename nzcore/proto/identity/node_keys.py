@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from nzcore.base import limits
 from nzcore.base.errors import UsageError
 from nzcore.base.ids import IdentityId, NodeId
-from nzcore.codec.cbor import Value
+from nzcore.codec.cbor import Encodable, Value
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, Signature, SigningKey
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.signed import open_object, sign_object
@@ -56,7 +56,7 @@ class NodeKeys:
     def epoch(self) -> int:
         return self.certificate.epoch
 
-    def sign(self, label: str, value: Value) -> bytes:
+    def sign(self, label: str, value: Encodable) -> bytes:
         """`value` as a signed object for the purpose `label`. *Raises* UsageError `codec.unencodable`."""
         return sign_object(self.signing, label, value)
 
@@ -86,7 +86,7 @@ class NodeKeys:
 
 
 def labelled(label: str, *parts: bytes) -> bytes:
-    """`label ‖0‖ parts`: what `sign_message` signs. Labels are ASCII without zero bytes, so that none begins another."""
+    """`label ‖0‖ parts`: what `sign_message` signs. Labels are ASCII without zero bytes: none begins another."""
     return b"\0".join((label.encode("ascii"), b"".join(parts)))
 
 

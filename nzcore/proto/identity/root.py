@@ -9,7 +9,6 @@ from typing import Self
 from nzcore.base.errors import PeerError, UsageError
 from nzcore.base.ids import IdentityId, NodeId
 from nzcore.base.instant import WallTime
-from nzcore.codec.cbor import Value
 from nzcore.crypto.hashing import hkdf
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, SigningKey, VerifyKey
 from nzcore.proto.identity.certificate import (
@@ -128,8 +127,7 @@ class Root:
     def retire_identity(self) -> Retirement:
         """The statement that retires this identity and all its nodes for ever. *Raises* UsageError `identity.wiped`."""
         self._ikm()
-        value: Value = {0: VERSION, 1: bytes(self.identity)}
-        return Retirement.parse(sign_object(self._key, RETIRE_LABEL, value))
+        return Retirement.parse(sign_object(self._key, RETIRE_LABEL, {0: VERSION, 1: self.identity}))
 
     def wipe(self) -> None:
         """Forgets the secrets; public values stay readable. Safe to call twice."""
@@ -167,13 +165,13 @@ class Root:
         self._ikm()
         if not 1 <= epoch <= MAX_EPOCH or issued < 0 or len({bytes(self.identity), bytes(sign_key), bytes(dh_key)}) < 3:
             raise UsageError("identity.bad-argument", epoch=epoch, issued=issued)
-        value: dict[int, Value] = {
+        value: dict[int, int | bytes | str] = {
             0: VERSION,
-            1: bytes(self.identity),
+            1: self.identity,
             2: nonce,
             3: epoch,
-            4: bytes(sign_key),
-            5: bytes(dh_key),
+            4: sign_key,
+            5: dh_key,
             6: int(flags),
             8: int(issued),
         }

@@ -102,7 +102,7 @@ class PendingKeys:
 
     def request(self, current: Certificate) -> RotationRequest:
         """Asks for these keys to follow those of `current`. *Raises* PeerError `identity.keys-reused`."""
-        value: Value = {0: VERSION, 1: current.encoded, 2: bytes(self.sign_key), 3: bytes(self.dh_key)}
+        value = {0: VERSION, 1: current.encoded, 2: self.sign_key, 3: self.dh_key}
         return RotationRequest.parse(sign_object(self._signing, LABEL, value))
 
     def take_up(self, certificate: Certificate) -> NodeKeys:

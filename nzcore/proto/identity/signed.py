@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nzcore.base import limits
 from nzcore.codec import cbor, cose
-from nzcore.codec.cbor import Value
+from nzcore.codec.cbor import Encodable, Value
 from nzcore.crypto.keys import SigningKey, VerifyKey
 
 KeyFinder = Callable[[Value], VerifyKey]
@@ -22,7 +22,7 @@ class Opened(NamedTuple):
     payload: bytes
 
 
-def sign_object(key: SigningKey, label: str, value: Value) -> bytes:
+def sign_object(key: SigningKey, label: str, value: Encodable) -> bytes:
     """The encoded COSE_Sign1 over `value` for the purpose `label`.
 
     *Raises* UsageError `codec.unencodable` for a value outside the CBOR subset.
