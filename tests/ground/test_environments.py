@@ -1,0 +1,98 @@
+"""Environments recover from whatever stopped their making, and say in a sentence what went wrong."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def environments() -> ModuleType:
+    """tools/environments.py as it runs: alone, outside any package."""
+    spec = importlib.util.spec_from_file_location("environments", ROOT / "tools" / "environments.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A checkout whose optional `peers` environment asks for nothing; no network."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "peers.txt").write_text("# nothing\n")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n')
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    return tmp_path
+
+
+def test_a_failed_installation_says_so_in_a_sentence_and_is_taken_up_again(environments, checkout, capsys):
+    lock = checkout / "requirements" / "peers.txt"
+    lock.write_text(f"no-such-package==1 --hash=sha256:{'0' * 64}\n")
+    for _ in range(2):  # a half-made environment never counts as made
+        with pytest.raises(environments.Failed) as failed:
+            environments.ensure("peers", checkout)
+        first, *rest = str(failed.value).splitlines()
+        assert first.startswith("requirements/peers.txt could not be installed")
+        assert "install.log" in first
+        assert any("no-such-package" in line for line in rest)
+        assert "WARNING" not in str(failed.value)
+    lock.write_text("# nothing\n")
+    capsys.readouterr()
+    assert environments.ensure("peers", checkout) == checkout / ".venv-peers"
+    assert "first use only" in capsys.readouterr().err
+    environments.ensure("peers", checkout)
+    assert capsys.readouterr().err == ""
+
+
+def test_an_environment_without_its_python_or_from_elsewhere_is_made_anew(environments, checkout):
+    folder = checkout / ".venv-peers"
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/nowhere/python3")  # as after an upgrade of the system's Python
+    (folder / "root").write_text(str(checkout))
+    (folder / "stamp-peers").write_text(environments._wanted(checkout, "peers"))
+    (folder / "leftover").touch()
+    environments.ensure("peers", checkout)
+    assert not (folder / "leftover").exists()
+    assert subprocess.run([python, "-c", ""]).returncode == 0
+    assert environments._usable(checkout, folder)
+    (folder / "root").write_text("/somewhere/else")  # as after moving the checkout: scripts hold absolute paths
+    assert not environments._usable(checkout, folder)
+
+
+def test_an_old_python_is_refused_in_a_sentence():
+    done = subprocess.run(
+        [ROOT / "tools" / "ensure-venv", "core"], env={**os.environ, "PYTHON": "false"}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("nzcore needs Python 3.11 or newer")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.stem)
+def test_every_requirement_is_pinned_to_a_version_and_hashes(lock):
+    blocks = re.sub(r"\s*#.*", "", lock.read_text()).replace("\\\n", " ").strip().splitlines()
+    assert blocks
+    for block in blocks:
+        assert re.match(r"[a-z0-9._-]+==\S+ ", block), block
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
+
+
+def test_the_interpreter_that_runs_the_tests_has_exactly_what_the_lock_says():
+    lock = (ROOT / "requirements" / "dev.txt").read_text()
+    pins = dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", lock, re.MULTILINE))
+    for name in ("trio", "cryptography", "pynacl", "msgpack", "msgspec", "cbor2", "pytest"):
+        done = f"import importlib.metadata as m; print(m.version({name!r}))"
+        found = subprocess.run([sys.executable, "-c", done], capture_output=True, text=True).stdout.strip()
+        assert found == pins[name]

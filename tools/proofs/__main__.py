@@ -1,0 +1,83 @@
+"""Command line of `tools/prove`."""
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from tools.proofs import fuzz, vectors
+from tools.proofs.report import Report
+
+
+def _fuzz(options: argparse.Namespace) -> list[Report]:
+    return fuzz.prove(seconds=options.seconds, seed=options.seed, names=options.target)
+
+
+def _crash(options: argparse.Namespace) -> list[Report]:
+    return _elsewhere("crash", "tools.prove_store_crash", options)
+
+
+def _faults(options: argparse.Namespace) -> list[Report]:
+    return _elsewhere("faults", "tools.prove_faults", options)
+
+
+def _vectors(_options: argparse.Namespace) -> list[Report]:
+    return vectors.prove()
+
+
+PROOFS: Mapping[str, tuple[str, Callable[[argparse.Namespace], list[Report]]]] = {
+    "vectors": ("every vector comes out the same when it is made again", _vectors),
+    "crash": ("the store is killed at its writes and opens with what it had committed", _crash),
+    "faults": ("seeded faults in services and subscribers; the node serves on", _faults),
+    "fuzz": ("any bytes into any parser end in a value or PeerError", _fuzz),
+}
+
+
+def _elsewhere(name: str, module: str, options: argparse.Namespace) -> list[Report]:
+    """A proof that lives beside what it proves: `prove(count, seed)` returns its figures and raises when it fails."""
+    prove: Callable[[int, int], dict[str, object]] = importlib.import_module(module).prove
+    try:
+        return [Report(name, True, prove(options.count, options.seed))]
+    except AssertionError as broken:
+        return [Report(name, False, {"error": str(broken)})]
+
+
+def main(arguments: list[str]) -> int:
+    """Prints a line a proof as it ends; exit status 1 when one does not hold."""
+    about = "\n".join(f"  {name:<9} {text}" for name, (text, _) in PROOFS.items())
+    parser = argparse.ArgumentParser(
+        prog="tools/prove",
+        description="Runs the long proofs, all of them or those named.",
+        epilog=f"proofs:\n{about}\n\nexample: tools/prove fuzz --seconds 60 --target cbor",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="*", metavar="NAME", help="a proof; none means all")
+    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="the same seed gives the same inputs and faults (default 1)"
+    )
+    parser.add_argument("--seconds", type=float, default=30, help="fuzz: time for each target (default 30)")
+    parser.add_argument("--count", type=int, default=1000, help="crash, faults: how many (default 1,000)")
+    parser.add_argument("--target", action="append", default=[], help="fuzz: only this target; repeatable")
+    options = parser.parse_args(arguments)
+    for name in options.name:
+        if name not in PROOFS:
+            parser.error(f"there is no proof {name!r}; there are {', '.join(PROOFS)}")
+    held = True
+    for name in options.name or PROOFS:
+        start = time.perf_counter()
+        reports = PROOFS[name][1](options)
+        seconds = round(time.perf_counter() - start, 1)
+        for report in reports:
+            timed = report if len(reports) > 1 else report._replace(facts={**report.facts, "seconds": seconds})
+            print(timed.line(as_json=options.json), flush=True)
+            held &= report.ok
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
