@@ -1,0 +1,39 @@
+"""SHA-256, HMAC and HKDF over it, and comparison in constant time (spec/crypto.md §6)."""
+
+import hashlib
+import hmac
+
+from nzcore.base.errors import UsageError
+
+HASH_BYTES = 32
+MAX_HKDF_BYTES = 255 * HASH_BYTES
+
+
+def sha256(*parts: bytes) -> bytes:
+    """32 bytes over the joined parts. Callers make joins unambiguous: a label, `\\0`, fixed sizes."""
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def hmac_sha256(key: bytes | bytearray, *parts: bytes) -> bytes:
+    """32 bytes over the joined parts, under a key of any size."""
+    return hmac.digest(key, b"".join(parts), "sha256")
+
+
+def hkdf(ikm: bytes | bytearray, *, salt: bytes | bytearray = b"", info: bytes, length: int) -> bytes:
+    """HKDF-SHA256 (RFC 5869), 1 to 8,160 bytes.
+
+    *Raises* UsageError `crypto.bad-size` for another `length`.
+    """
+    if not 0 < length <= MAX_HKDF_BYTES:
+        raise UsageError("crypto.bad-size", length=length)
+    extracted = hmac.digest(salt or bytes(HASH_BYTES), ikm, "sha256")
+    block, output = b"", b""
+    for counter in range(1, -(-length // HASH_BYTES) + 1):
+        block = hmac.digest(extracted, block + info + bytes([counter]), "sha256")
+        output += block
+    return output[:length]
+
+
+def same_bytes(a: bytes | bytearray, b: bytes | bytearray) -> bool:
+    """Whether both are equal, in a time that depends on their sizes only."""
+    return hmac.compare_digest(a, b)
