@@ -54,5 +54,4 @@ REASONS = {
         "not usable as a petname", "use 1 to 64 bytes of letters, digits, - _ and ., beginning with a letter or a digit"
     ),
     "bad-argument": Reason("an identity value out of its range", "see spec/identity.md for the ranges"),
-    "wiped": Reason("the secret was wiped already", "read the mnemonic again and make a new root from it"),
 }

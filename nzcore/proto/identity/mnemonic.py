@@ -13,6 +13,7 @@ import mnemonic as bip39
 
 from nzcore.base.errors import PeerError, UsageError
 from nzcore.crypto.random import random_bytes
+from nzcore.crypto.secrets import Hidden, SecretBytes
 
 WORDS = 24
 ENTROPY_BYTES = 32  # 256 bits: 24 words
@@ -25,16 +26,16 @@ _BOOK = bip39.Mnemonic("english")
 _KNOWN = {word: index for index, word in enumerate(_BOOK.wordlist)}
 
 
-class Mnemonic:
+class Mnemonic(Hidden):
     """A valid mnemonic of 24 words. Hides itself; whoever made it wipes it. Usable as a context manager."""
 
     __slots__ = ("_entropy",)
 
-    def __init__(self, entropy: bytes) -> None:
+    def __init__(self, entropy: bytes | bytearray) -> None:
         """*Raises* UsageError `identity.bad-argument` unless `entropy` has 32 bytes."""
         if len(entropy) != ENTROPY_BYTES:
             raise UsageError("identity.bad-argument", size=len(entropy))
-        self._entropy = bytearray(entropy)
+        self._entropy = SecretBytes(entropy)
 
     @classmethod
     def generate(cls) -> Self:
@@ -74,23 +75,20 @@ class Mnemonic:
     def reveal(self) -> str:
         """The words with single spaces: secret; for showing once on a terminal.
 
-        *Raises* UsageError `identity.wiped` after `wipe`.
+        *Raises* UsageError `crypto.wiped` after `wipe`.
         """
-        if not self._entropy:
-            raise UsageError("identity.wiped")
-        return _BOOK.to_mnemonic(bytes(self._entropy))
+        return _BOOK.to_mnemonic(self._entropy.reveal())
 
-    def seed(self) -> bytes:
-        """The 64-byte BIP-39 seed with an empty passphrase: secret; 2,048 rounds of PBKDF2, about a millisecond.
+    def seed(self) -> SecretBytes:
+        """The 64-byte BIP-39 seed with an empty passphrase, after 2,048 rounds of PBKDF2; the caller wipes it.
 
-        *Raises* UsageError `identity.wiped` after `wipe`.
+        *Raises* UsageError `crypto.wiped` after `wipe`.
         """
-        return bip39.Mnemonic.to_seed(self.reveal(), passphrase="")
+        return SecretBytes(bip39.Mnemonic.to_seed(self.reveal(), passphrase=""))
 
     def wipe(self) -> None:
         """Forgets the words, as well as Python can: copies in strings that others hold remain."""
-        self._entropy[:] = bytes(len(self._entropy))
-        self._entropy.clear()
+        self._entropy.wipe()
 
     def __enter__(self) -> Self:
         return self
@@ -99,9 +97,6 @@ class Mnemonic:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.wipe()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} hidden>"
 
 
 def nearest_words(word: str) -> list[str]:

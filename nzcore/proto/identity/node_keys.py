@@ -4,28 +4,47 @@ The unified identity of a node: whoever signs, verifies or agrees in the node's 
 their label; keys never leave, except once, to the vault.
 """
 
-from typing import NamedTuple, Self
+from typing import Self
 
 from nzcore.base import limits
 from nzcore.base.errors import UsageError
 from nzcore.base.ids import IdentityId, NodeId
 from nzcore.codec.cbor import Encodable, Value
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, Signature, SigningKey
+from nzcore.crypto.secrets import Hidden, SecretBytes
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.signed import open_object, sign_object
 
-
-class KeySeeds(NamedTuple):
-    """The two secrets, 32 bytes each, as the vault seals them. Hides itself."""
-
-    signing: bytes
-    agreement: bytes
-
-    def __repr__(self) -> str:
-        return "<KeySeeds hidden>"
+SEEDS_BYTES = 64
 
 
-class NodeKeys:
+class KeySeeds(Hidden):
+    """The two secrets, 32 bytes each, as the vault keeps them. Whoever got it wipes it."""
+
+    __slots__ = ("agreement", "signing")
+
+    def __init__(self, signing: SecretBytes, agreement: SecretBytes) -> None:
+        """Takes over both."""
+        self.signing = signing
+        self.agreement = agreement
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """From `signing ‖ agreement`, 64 bytes. *Raises* UsageError `identity.bad-argument` for another size."""
+        if len(data) != SEEDS_BYTES:
+            raise UsageError("identity.bad-argument", size=len(data))
+        return cls(SecretBytes(data[: SEEDS_BYTES // 2]), SecretBytes(data[SEEDS_BYTES // 2 :]))
+
+    def encode(self) -> bytes:
+        """`signing ‖ agreement`, 64 bytes: to be sealed at once. *Raises* UsageError `crypto.wiped`."""
+        return self.signing.reveal() + self.agreement.reveal()
+
+    def wipe(self) -> None:
+        self.signing.wipe()
+        self.agreement.wipe()
+
+
+class NodeKeys(Hidden):
     """A node's signing and agreement keys, proven to be those of its certificate."""
 
     __slots__ = ("agreement", "certificate", "signing")
@@ -40,7 +59,7 @@ class NodeKeys:
 
     @classmethod
     def from_seeds(cls, seeds: KeySeeds, certificate: Certificate) -> Self:
-        """The keys as the vault gives them back. *Raises* UsageError `identity.keys-mismatch`."""
+        """The keys that the vault gave back; the caller wipes `seeds`. *Raises* UsageError `identity.keys-mismatch`."""
         signing, agreement = keys_from_seeds(seeds)
         return cls(signing, agreement, certificate)
 
@@ -73,8 +92,8 @@ class NodeKeys:
         return self.agreement.agree(remote)
 
     def seeds(self) -> KeySeeds:
-        """Both secrets, for the vault alone."""
-        return KeySeeds(bytes(self.signing.seed()), bytes(self.agreement.seed()))
+        """Both secrets, for the vault alone; the caller wipes them. *Raises* UsageError `crypto.wiped`."""
+        return KeySeeds(self.signing.seed(), self.agreement.seed())
 
     def wipe(self) -> None:
         """Forgets both secrets; the certificate stays readable."""
@@ -83,6 +102,8 @@ class NodeKeys:
 
     def __repr__(self) -> str:
         return f"<NodeKeys of {self.node.text}, epoch {self.epoch}, secrets hidden>"
+
+    __str__ = __repr__
 
 
 def labelled(label: str, *parts: bytes) -> bytes:

@@ -11,6 +11,7 @@ from nzcore.base.ids import IdentityId, NodeId
 from nzcore.base.instant import WallTime
 from nzcore.crypto.hashing import hkdf
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, SigningKey, VerifyKey
+from nzcore.crypto.secrets import Hidden, SecretBytes
 from nzcore.proto.identity.certificate import (
     LABEL,
     MAX_EPOCH,
@@ -32,7 +33,7 @@ BACKUP_INFO = b"NZ-IDENTITY-01 backup"
 MAX_INDEX = U32
 
 
-class Root:
+class Root(Hidden):
     """An identity's secrets: signs certificates of its nodes and its own retirement."""
 
     __slots__ = ("_backup", "_key", "_seed", "backup_public", "identity")
@@ -40,16 +41,17 @@ class Root:
     identity: IdentityId
     backup_public: AgreementPublic
 
-    def __init__(self, seed: bytes) -> None:
-        """Derives from the 64-byte BIP-39 `seed`; use `from_mnemonic`.
+    def __init__(self, seed: SecretBytes) -> None:
+        """Derives from the 64-byte BIP-39 `seed`, which it takes over; use `from_mnemonic`.
 
         *Raises* UsageError `identity.bad-argument` for another size.
         """
-        if len(seed) != SEED_BYTES:
-            raise UsageError("identity.bad-argument", size=len(seed))
-        self._seed = bytearray(seed)
-        self._key = SigningKey.from_seed(hkdf(seed, info=ROOT_INFO, length=32))
-        self._backup = AgreementSecret.from_bytes(hkdf(seed, info=BACKUP_INFO, length=32))
+        ikm = seed.view()
+        if len(ikm) != SEED_BYTES:
+            raise UsageError("identity.bad-argument", size=len(ikm))
+        self._seed = seed
+        self._key = SigningKey.from_seed(hkdf(ikm, info=ROOT_INFO, length=32))
+        self._backup = AgreementSecret.from_bytes(hkdf(ikm, info=BACKUP_INFO, length=32))
         self.identity = IdentityId(self._key.public)
         self.backup_public = self._backup.public
 
@@ -61,11 +63,11 @@ class Root:
     def nonce(self, index: int) -> bytes:
         """16 bytes that make node number `index` (0 to 2³²−1) of this identity.
 
-        *Raises* UsageError `identity.bad-argument`, `identity.wiped`.
+        *Raises* UsageError `identity.bad-argument`, `crypto.wiped`.
         """
         if not 0 <= index <= MAX_INDEX:
             raise UsageError("identity.bad-argument", index=index)
-        return hkdf(self._ikm(), info=NODE_LABEL + index.to_bytes(4, "big"), length=NONCE_BYTES)
+        return hkdf(self._seed.view(), info=NODE_LABEL + index.to_bytes(4, "big"), length=NONCE_BYTES)
 
     def node_id(self, index: int) -> NodeId:
         """The NodeId of node number `index`: the same on every machine, for ever."""
@@ -85,7 +87,7 @@ class Root:
         """A certificate of node number `index` with these keys; `name` is sanitised first, empty for none.
 
         *Raises* UsageError `identity.bad-argument` for an epoch outside 1 to 2³²−1, an issued before 1970, or keys
-        that are not all different; `identity.wiped`.
+        that are not all different; `crypto.wiped`.
         """
         return self._certify(self.nonce(index), sign_key, dh_key, epoch, name, flags, issued)
 
@@ -125,14 +127,12 @@ class Root:
         return self.recertify(current, current.sign_key, current.dh_key, epoch=epoch, issued=issued, flags=flags)
 
     def retire_identity(self) -> Retirement:
-        """The statement that retires this identity and all its nodes for ever. *Raises* UsageError `identity.wiped`."""
-        self._ikm()
+        """The statement that retires this identity and all its nodes for ever. *Raises* UsageError `crypto.wiped`."""
         return Retirement.parse(sign_object(self._key, RETIRE_LABEL, {0: VERSION, 1: self.identity}))
 
     def wipe(self) -> None:
         """Forgets the secrets; public values stay readable. Safe to call twice."""
-        self._seed[:] = bytes(len(self._seed))
-        self._seed.clear()
+        self._seed.wipe()
         self._key.wipe()
         self._backup.wipe()
 
@@ -147,10 +147,7 @@ class Root:
     def __repr__(self) -> str:
         return f"<Root of {self.identity.text}, secrets hidden>"
 
-    def _ikm(self) -> bytes:
-        if not self._seed:
-            raise UsageError("identity.wiped")
-        return bytes(self._seed)
+    __str__ = __repr__
 
     def _certify(
         self,
@@ -162,7 +159,6 @@ class Root:
         flags: Flags,
         issued: WallTime,
     ) -> Certificate:
-        self._ikm()
         if not 1 <= epoch <= MAX_EPOCH or issued < 0 or len({bytes(self.identity), bytes(sign_key), bytes(dh_key)}) < 3:
             raise UsageError("identity.bad-argument", epoch=epoch, issued=issued)
         value: dict[int, int | bytes | str] = {

@@ -13,9 +13,10 @@ from nzcore.base import limits
 from nzcore.base.errors import PeerError
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import WallTime
-from nzcore.codec.cbor import Value
+from nzcore.codec.cbor import Encodable, Value
 from nzcore.crypto.hashing import sha256
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, SigningKey, VerifyKey
+from nzcore.crypto.secrets import Hidden
 from nzcore.proto.identity import armour
 from nzcore.proto.identity.certificate import Certificate, Flags, admit, next_epoch
 from nzcore.proto.identity.fields import VERSION, Fields
@@ -74,7 +75,7 @@ class RotationRequest:
         return self.current.epoch
 
 
-class PendingKeys:
+class PendingKeys(Hidden):
     """Fresh keys of a node that nobody has certified yet. The maker wipes them, or `apply` passes them on."""
 
     __slots__ = ("_agreement", "_signing")
@@ -89,7 +90,7 @@ class PendingKeys:
 
     @classmethod
     def from_seeds(cls, seeds: KeySeeds) -> Self:
-        """The keys as the vault gives them back."""
+        """The keys as the vault gives them back; `seeds` stays the caller's to wipe."""
         return cls(*keys_from_seeds(seeds))
 
     @property
@@ -102,7 +103,7 @@ class PendingKeys:
 
     def request(self, current: Certificate) -> RotationRequest:
         """Asks for these keys to follow those of `current`. *Raises* PeerError `identity.keys-reused`."""
-        value = {0: VERSION, 1: current.encoded, 2: self.sign_key, 3: self.dh_key}
+        value: Encodable = {0: VERSION, 1: current.encoded, 2: self.sign_key, 3: self.dh_key}
         return RotationRequest.parse(sign_object(self._signing, LABEL, value))
 
     def take_up(self, certificate: Certificate) -> NodeKeys:
@@ -124,15 +125,12 @@ class PendingKeys:
         return keys
 
     def seeds(self) -> KeySeeds:
-        """Both secrets, for the vault alone."""
-        return KeySeeds(bytes(self._signing.seed()), bytes(self._agreement.seed()))
+        """Both secrets, for the vault alone; the caller wipes them. *Raises* UsageError `crypto.wiped`."""
+        return KeySeeds(self._signing.seed(), self._agreement.seed())
 
     def wipe(self) -> None:
         self._signing.wipe()
         self._agreement.wipe()
-
-    def __repr__(self) -> str:
-        return "<PendingKeys, secrets hidden>"
 
 
 def approve(
@@ -150,7 +148,7 @@ def approve(
     because a suspect node may ask with an old certificate that had more flags. `known` is a certificate of the node
     that the approver has from elsewhere; a fork between both is healed by the answer.
     *Raises* PeerError `identity.other-identity`, `identity.other-node`, `identity.retired`; UsageError
-    `identity.wiped`.
+    `crypto.wiped`.
     """
     current = request.current
     if known and known.node != current.node:
