@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from msgspec import Struct
-
 from nzcore.base.errors import PeerError
 from nzcore.codec.types import convert
 from nzcore.control.operation import AnyOperation
@@ -38,7 +36,7 @@ def admit(
     if operation is None:
         raise PeerError("control.unknown-operation", operation=name[:64])
     try:
-        args: Struct = convert({} if raw is None else raw, operation.args)
+        args = convert({} if raw is None else raw, operation.args)
     except PeerError as error:
         _refuse_denied(policy(principal, operation, operation.resource()))
         raise PeerError("control.bad-arguments", f"bad arguments: {error.message}", operation=name) from None
