@@ -164,34 +164,39 @@ def _bad() -> list[Case]:
     stranger, _ = pair(channel, psk_name="another psk")
     elsewhere, _ = pair(channel, prologue=b"another prologue")
     hybrid = exchange(*pair(parse("NNhfs")), 1)[0]
-    names = [
-        ("first byte of e changed", "", channel, 0, _flip(first, 0)),
-        ("encrypted KEM key changed", "", channel, 0, _flip(first, 40)),
-        ("tag of message 1 changed", "", channel, 0, _flip(first, -1)),
-        ("message 1 cut by one byte", "sizes are known before any key is used", channel, 0, first[:-1]),
-        ("message 1 with a byte more", "it becomes payload, and the tag is elsewhere", channel, 0, first + b"\0"),
-        ("message 1 empty", "", channel, 0, b""),
-        ("another psk", "what a scanner sends who does not know the NodeId", channel, 0, stranger.write_message()),
-        ("another prologue", "", channel, 0, elsewhere.write_message()),
-        ("message 1 reflected", "its e is the reader's own", channel, 1, first),
-        ("KEM ciphertext changed", "", channel, 1, _flip(second, 40)),
-        ("responder's static changed", "", channel, 1, _flip(second, 32 + 1104)),
-        ("message 2 cut to the fixed part", "", channel, 1, second[:1199]),
-        ("initiator's static changed", "", channel, 2, _flip(third, 0)),
-        ("message 2 again as message 3", "replayed", channel, 2, second),
-        ("ephemeral of zeros", "ee is all-zero", parse("NN"), 1, bytes(32) + bytes(16)),
-        ("ephemeral of small order", "ee is all-zero", parse("NN"), 1, _small_order() + bytes(16)),
-        ("sealed to a key of small order", "es is all-zero", parse("N"), 0, _small_order() + bytes(16)),
-        ("KEM key not reduced", "FIPS 203 §7.2: coefficients below q", parse("NNhfs"), 0, hybrid[:32] + b"\xff" * 1184),
+    rekey = parse("NNhfs")
+    point = _small_order()
+    closed, weak, cut = "noise.not-authentic", "noise.weak-key", "noise.truncated"
+    return [
+        _refused("first byte of e changed", closed, channel, 0, _flip(first, 0)),
+        _refused("encrypted KEM key changed", closed, channel, 0, _flip(first, 40)),
+        _refused("tag of message 1 changed", closed, channel, 0, _flip(first, -1)),
+        _refused("message 1 cut by a byte", cut, channel, 0, first[:-1], "sizes are checked before any key is used"),
+        _refused("message 1 with a byte more", closed, channel, 0, first + b"\0", "the tag is no longer where it was"),
+        _refused("message 1 empty", cut, channel, 0, b"", "nothing at all"),
+        _refused("another psk", closed, channel, 0, stranger.write_message(), "a scanner who does not know the NodeId"),
+        _refused("another prologue", closed, channel, 0, elsewhere.write_message(), "another preface was sent before"),
+        _refused("message 1 reflected", "noise.reflected", channel, 1, first, "its e is the reader's own"),
+        _refused("KEM ciphertext changed", closed, channel, 1, _flip(second, 40)),
+        _refused("responder's static changed", closed, channel, 1, _flip(second, 32 + 1104)),
+        _refused("message 2 cut by a byte", cut, channel, 1, second[: channel.overheads[1] - 1], "shorter than any"),
+        _refused("initiator's static changed", closed, channel, 2, _flip(third, 0)),
+        _refused("message 2 as message 3", closed, channel, 2, second, "replayed where it does not belong"),
+        _refused("ephemeral of zeros", weak, parse("NN"), 1, bytes(32) + bytes(16), "ee is all-zero"),
+        _refused("ephemeral of small order", weak, parse("NN"), 1, point + bytes(16), "ee is all-zero"),
+        _refused("sealed by a small order", weak, parse("N"), 0, point + bytes(16), "es is all-zero"),
+        _refused("KEM key not reduced", weak, rekey, 0, hybrid[:32] + b"\xff" * 1184, "FIPS 203 §7.2: below q"),
     ]
-    return [_refused(*entry) for entry in names]
 
 
-def _refused(name: str, comment: str, pattern: Pattern, count: int, message: bytes) -> Case:
+def _refused(name: str, expect: str, pattern: Pattern, count: int, message: bytes, comment: str = "") -> Case:
+    found = refusal(pattern, count, message)
+    if found != expect:
+        raise AssertionError(f"{pattern.name} {name}: {found} instead of {expect}")
     return {
         "name": f"{pattern.name} {name}",
         "comment": comment or "one bit differs from the genuine message",
-        "expect": refusal(pattern, count, message),
+        "expect": expect,
         **setup(pattern),
         "count": count,
         "message": message.hex(),

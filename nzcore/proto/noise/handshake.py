@@ -108,6 +108,10 @@ class Handshake:
         return f"<Handshake {self._pattern.name} {role}, {self._next} of {len(self._pattern.messages)} messages>"
 
     @property
+    def pattern(self) -> Pattern:
+        return self._pattern
+
+    @property
     def finished(self) -> bool:
         """All messages are exchanged; stays true after the split."""
         return self._next == len(self._pattern.messages)

@@ -38,8 +38,9 @@ ENVELOPE_BYTES = _ENVELOPE.overheads[0]
 
 
 def channel_handshake(*, initiator: bool, prologue: bytes, static: AgreementSecret, psk: bytes) -> Handshake:
-    """`XXhfs+psk0`: opens a channel; both static keys travel encrypted. `psk` has 32 bytes; `static` stays the caller's.
+    """`XXhfs+psk0`: opens a channel; both static keys travel encrypted.
 
+    `psk` has 32 bytes; `static` stays the caller's, who wipes it.
     *Raises* UsageError `noise.bad-setup`.
     """
     return Handshake(_CHANNEL, initiator=initiator, prologue=prologue, static=static, psks=(psk,))

@@ -33,8 +33,9 @@ class Token(Enum):
 
 AGREEMENTS = frozenset({Token.EE, Token.ES, Token.SE, Token.SS})
 
-# What each side's static key is before the first message (K: known, N: none, X and I: sent later), then the messages
-# in turn, the initiator's first. Ours spell the pre-messages by the letters of the name, as §7 of the specification does.
+# The messages in turn, the initiator's first. What is known before them follows from the name's letters: the first is
+# the initiator's static key, the second the responder's (N: none, K: known beforehand, X and I: sent). One-way names
+# have the sender's letter only; their recipient's key is always known.
 _ONE_WAY = {
     "N": "e es",
     "K": "e es ss",
