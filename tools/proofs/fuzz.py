@@ -1,4 +1,4 @@
-"""`tools/prove fuzz`: every target of tools/fuzz under atheris, or under the mutation fuzzer where there is no atheris."""
+"""`tools/prove fuzz`: every target of tools/fuzz under atheris; without it, under the mutation fuzzer."""
 
 import hashlib
 import re

@@ -1,0 +1,1 @@
+"""What `tools/bench` measures: our figures and the peers', in the same run, as medians of alternating rounds."""
