@@ -25,7 +25,7 @@ def measure(seconds: float = 1.0) -> dict[str, float]:
     """Requests per second on one connection: `sequential` and `pipelined`, each over half of the seconds."""
     with tempfile.TemporaryDirectory(prefix="nz-bench-") as folder:
         path = Path(folder) / "run" / "nzcore.sock"
-        command = [sys.executable, "-m", "tools.bench.work_ipc", str(path)]
+        command = [sys.executable, "-m", "tools.benchmarks.work_ipc", str(path)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as server:
             assert server.stdout is not None
             server.stdout.readline()

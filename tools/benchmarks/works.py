@@ -1,0 +1,29 @@
+"""The list of what is measured, with its goals."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+
+from tools.benchmarks import node, work_ipc
+from tools.benchmarks.row import Work
+
+
+@contextmanager
+def works() -> Iterator[list[Work]]:
+    """All works; the node that some of them need is started at the first of these and stopped at the end."""
+    with ExitStack() as stack:
+
+        @cache
+        def home() -> object:
+            return stack.enter_context(node.running())
+
+        yield [
+            Work("cli-state", "ms", "lower", 6, "python -c pass", lambda: node.state_ms(home()), node.pass_ms),
+            Work("ready", "s", "lower", 1, "goal", node.seconds_to_ready, floor(1.0)),
+            Work("ipc", "requests/s", "higher", 1, "floor", lambda: work_ipc.measure()["sequential"], floor(5_000)),
+        ]
+
+
+def floor(figure: float) -> Callable[[], float]:
+    """A peer that always gives the figure of the goal itself."""
+    return lambda: figure
