@@ -1,0 +1,119 @@
+"""The services that are known, and who requires whom (spec/core.md §3): no cycles, no unknown names.
+
+Knows policies and order only: nothing runs here.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from nzcore.base.errors import UsageError
+from nzcore.kernel.service import ServiceSpec
+
+
+class Registry:
+    """Specs by name, and the start order: dependencies first, otherwise as they were added."""
+
+    def __init__(self) -> None:
+        self._specs: dict[str, ServiceSpec] = {}
+        self._order: tuple[str, ...] = ()
+        self._dependants: dict[str, tuple[str, ...]] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._specs
+
+    def __iter__(self) -> Iterator[str]:
+        """Names in start order."""
+        return iter(self._order)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def __getitem__(self, name: str) -> ServiceSpec:
+        """*Raises* UsageError `kernel.unknown-service`."""
+        try:
+            return self._specs[name]
+        except KeyError:
+            raise UsageError("kernel.unknown-service", f"no service is called {name!r}", service=name) from None
+
+    def add(self, *specs: ServiceSpec) -> None:
+        """Adds all of them or none; they may require each other in any order.
+
+        *Raises* UsageError `kernel.duplicate-name`, `kernel.unknown-dependency`, `kernel.dependency-cycle`.
+        """
+        known = dict(self._specs)
+        for spec in specs:
+            if spec.name in known:
+                raise UsageError("kernel.duplicate-name", f"two services are called {spec.name!r}", service=spec.name)
+            known[spec.name] = spec
+        self._take(known, _start_order(known))
+
+    def remove(self, name: str) -> None:
+        """*Raises* UsageError `kernel.unknown-service`, `kernel.has-dependants`."""
+        self[name]
+        if users := self._dependants[name]:
+            raise UsageError("kernel.has-dependants", f"{name!r} is required by {', '.join(users)}", dependants=users)
+        self._take(
+            {key: spec for key, spec in self._specs.items() if key != name}, tuple(n for n in self._order if n != name)
+        )
+
+    def dependants(self, name: str) -> tuple[str, ...]:
+        """Who requires it directly, in start order."""
+        return self._dependants[name]
+
+    def all_dependants(self, name: str) -> list[str]:
+        """Who requires it directly or through others, in start order."""
+        return self._closure(name, self._dependants)
+
+    def all_requirements(self, name: str) -> list[str]:
+        """What it requires directly or through others, in start order."""
+        return self._closure(name, {key: spec.requires for key, spec in self._specs.items()})
+
+    def after(self, name: str) -> tuple[str, ...]:
+        """Everything after it in start order: the `rest` of `rest_for_one`."""
+        return self._order[self._order.index(name) + 1 :]
+
+    def _closure(self, name: str, edges: dict[str, tuple[str, ...]]) -> list[str]:
+        found: set[str] = set()
+        heap = list(edges[name])
+        while heap:
+            one = heap.pop()
+            if one not in found:
+                found.add(one)
+                heap.extend(edges[one])
+        return [key for key in self._order if key in found]
+
+    def _take(self, specs: dict[str, ServiceSpec], order: tuple[str, ...]) -> None:
+        self._specs, self._order = specs, order
+        users: dict[str, list[str]] = {name: [] for name in specs}
+        for name in order:
+            for below in specs[name].requires:
+                users[below].append(name)
+        self._dependants = {name: tuple(found) for name, found in users.items()}
+
+
+def _start_order(specs: dict[str, ServiceSpec]) -> tuple[str, ...]:
+    """Depth first in the order of addition, without recursion: a chain may be longer than Python's stack."""
+    order: dict[str, None] = {}
+    for root in specs:
+        path: dict[str, Iterator[str]] = {}
+        if root not in order:
+            path[root] = iter(specs[root].requires)
+        while path:
+            name, rest = next(reversed(path.items()))
+            below = next((one for one in rest if one not in order), None)
+            if below is None:
+                order[name] = None
+                del path[name]
+            elif below in path:
+                cycle = [*_from(path, below), below]
+                raise UsageError("kernel.dependency-cycle", f"a cycle: {' → '.join(cycle)}", cycle=tuple(cycle))
+            elif below not in specs:
+                message = f"{name!r} requires {below!r}, which no service is called"
+                raise UsageError("kernel.unknown-dependency", message, service=name, missing=below)
+            else:
+                path[below] = iter(specs[below].requires)
+    return tuple(order)
+
+
+def _from(path: Iterable[str], name: str) -> list[str]:
+    names = list(path)
+    return names[names.index(name) :]
