@@ -13,7 +13,9 @@ ROUNDS = 5
 
 def main(arguments: list[str]) -> int:
     """Exit status 0 when everything was measured, whether or not goals are met; 1 when a work does not run."""
-    parser = argparse.ArgumentParser(prog="tools/bench", description="Measures nzcore beside its peers, in turn, in one run.")
+    parser = argparse.ArgumentParser(
+        prog="tools/bench", description="Measures nzcore beside its peers, in turn, in one run."
+    )
     parser.add_argument("--only", action="append", metavar="WORK", help="measure this one; repeatable")
     parser.add_argument("--json", action="store_true", help="one array of rows")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"figures that a median is of (default {ROUNDS})")
@@ -29,7 +31,9 @@ def main(arguments: list[str]) -> int:
     with works() as known:
         unknown = set(options.only or ()) - {work.name for work in known}
         if unknown:
-            parser.error(f"there is no work {', '.join(sorted(unknown))}; there are {', '.join(work.name for work in known)}")
+            parser.error(
+                f"there is no work {', '.join(sorted(unknown))}; there are {', '.join(work.name for work in known)}"
+            )
         for work in known:
             if options.only and work.name not in options.only:
                 continue

@@ -13,7 +13,7 @@ class PeerMissing(Exception):
 
 
 class Work(NamedTuple):
-    """Something to measure. The goal is a bound on ours / theirs; a floor is a peer that always gives the same figure."""
+    """Something to measure. The goal bounds ours / theirs; a floor is a peer that always gives the same figure."""
 
     name: str
     unit: str
@@ -25,7 +25,10 @@ class Work(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Figures are medians in `unit`; `theirs`, `ratio` and `met` are None when the peer is missing, and `note` says why."""
+    """What came out. Figures are medians in `unit`.
+
+    `theirs`, `ratio` and `met` are None when the peer is missing; `note` says why.
+    """
 
     work: str
     ours: float
@@ -40,7 +43,7 @@ class Row(NamedTuple):
 
 
 def measure(work: Work, rounds: int) -> Row:
-    """Ours and theirs in turn, `rounds` times each: what disturbs the machine disturbs both. The peer's absence is no error."""
+    """Ours and theirs in turn, `rounds` times each: what disturbs the machine disturbs both."""
     ours: list[float] = []
     theirs: list[float] = []
     note = ""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
 
 from tools.benchmarks import node, work_ipc
 from tools.benchmarks.row import Work
@@ -14,7 +15,7 @@ def works() -> Iterator[list[Work]]:
     with ExitStack() as stack:
 
         @cache
-        def home() -> object:
+        def home() -> Path:
             return stack.enter_context(node.running())
 
         yield [
