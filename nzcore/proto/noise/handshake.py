@@ -50,15 +50,16 @@ class OneWayTransport(NamedTuple):
         return f"<OneWayTransport {self.handshake_hash[:4].hex()}>"
 
 
-class _Keys(NamedTuple):
-    """All that a message can add to a handshake, beside its SymmetricState; replaced, never changed."""
-
-    ephemeral: AgreementSecret | None = None
-    kem: KemSecret | None = None
-    remote_ephemeral: AgreementPublic | None = None
-    remote_kem: KemPublic | None = None
-    remote_static: AgreementPublic | None = None
-    psks_used: int = 0
+_Mark = tuple[
+    Mark,
+    AgreementSecret | None,
+    KemSecret | None,
+    AgreementPublic | None,
+    KemPublic | None,
+    AgreementPublic | None,
+    int,
+]
+"""Where a handshake can return to: the SymmetricState's mark and all that a message can add beside it."""
 
 
 class Handshake:
@@ -68,7 +69,10 @@ class Handshake:
     random choices by overriding the three `_new_…` methods; there is no parameter for them.
     """
 
-    __slots__ = ("_consumed", "_initiator", "_keys", "_next", "_pattern", "_psks", "_static", "_symmetric")
+    __slots__ = (
+        *("_pattern", "_initiator", "_static", "_psks", "_next", "_consumed", "_symmetric"),
+        *("_ephemeral", "_kem", "_remote_ephemeral", "_remote_kem", "_remote_static", "_psks_used"),
+    )
 
     def __init__(
         self,
@@ -96,7 +100,12 @@ class Handshake:
         self._initiator = initiator
         self._static = static
         self._psks = tuple(psks)
-        self._keys = _Keys(remote_static=remote_static)
+        self._remote_static = remote_static
+        self._ephemeral: AgreementSecret | None = None
+        self._kem: KemSecret | None = None
+        self._remote_ephemeral: AgreementPublic | None = None
+        self._remote_kem: KemPublic | None = None
+        self._psks_used = 0
         self._next = 0
         self._consumed = False
         self._symmetric = SymmetricState(pattern.protocol_name)
@@ -128,7 +137,7 @@ class Handshake:
         *Raises* UsageError `noise.consumed`.
         """
         self._check_alive()
-        return self._keys.remote_static
+        return self._remote_static
 
     @property
     def handshake_hash(self) -> bytes:
@@ -147,14 +156,14 @@ class Handshake:
         self._check_turn(ours=True)
         if len(payload) + self._pattern.overheads[self._next] > MESSAGE_BYTES:
             raise UsageError("noise.payload-too-long", size=len(payload))
-        mark, keys, done = self._symmetric.mark(), self._keys, False
+        mark, done = self._mark(), False
         try:
             parts = [self._write(token) for token in self._pattern.messages[self._next]]
             parts.append(self._symmetric.encrypt_and_hash(payload))
             done = True
         finally:
             if not done:
-                self._roll_back(mark, keys)
+                self._roll_back(mark)
         self._next += 1
         return b"".join(parts)
 
@@ -170,7 +179,7 @@ class Handshake:
             raise PeerError("noise.message-too-long", size=len(message))
         if len(message) < self._pattern.overheads[self._next]:
             raise PeerError("noise.truncated", size=len(message))
-        mark, keys, done = self._symmetric.mark(), self._keys, False
+        mark, done = self._mark(), False
         try:
             at = 0
             for token in self._pattern.messages[self._next]:
@@ -179,7 +188,7 @@ class Handshake:
             done = True
         finally:
             if not done:
-                self._roll_back(mark, keys)
+                self._roll_back(mark)
         self._next += 1
         return payload
 
@@ -223,7 +232,7 @@ class Handshake:
             return b""
         if token is Token.E:
             ephemeral = self._new_ephemeral()
-            self._keys = self._keys._replace(ephemeral=ephemeral)
+            self._ephemeral = ephemeral
             self._mix_ephemeral(ephemeral.public)
             return ephemeral.public
         if token is Token.S:
@@ -231,7 +240,7 @@ class Handshake:
             return symmetric.encrypt_and_hash(self._static.public)
         if token is Token.E1:
             kem = self._new_kem()
-            self._keys = self._keys._replace(kem=kem)
+            self._kem = kem
             return symmetric.encrypt_and_hash(kem.public)
         if token is Token.EKEM1:
             return self._encapsulate()
@@ -246,18 +255,18 @@ class Handshake:
             return self._read_ephemeral(message, at)
         elif token is Token.S:
             opened, at = self._open(message, at, PUBLIC_BYTES)
-            self._keys = self._keys._replace(remote_static=AgreementPublic(opened))
+            self._remote_static = AgreementPublic(opened)
         elif token is Token.E1:
             opened, at = self._open(message, at, KEM_PUBLIC_BYTES)
             try:
                 remote_kem = KemPublic(opened)
             except PeerError as error:
                 raise PeerError("noise.weak-key") from error
-            self._keys = self._keys._replace(remote_kem=remote_kem)
+            self._remote_kem = remote_kem
         elif token is Token.EKEM1:
             ciphertext, at = self._open(message, at, KEM_CIPHERTEXT_BYTES)
-            assert self._keys.kem is not None
-            self._symmetric.mix_key(self._keys.kem.decapsulate(ciphertext))
+            assert self._kem is not None
+            self._symmetric.mix_key(self._kem.decapsulate(ciphertext))
         else:
             self._mix_psk()
         return at
@@ -269,10 +278,10 @@ class Handshake:
 
     def _read_ephemeral(self, message: bytes, at: int) -> int:
         remote = AgreementPublic(message[at : at + PUBLIC_BYTES])
-        local = self._keys.ephemeral
+        local = self._ephemeral
         if local is not None and remote == local.public:
             raise PeerError("noise.reflected")
-        self._keys = self._keys._replace(remote_ephemeral=remote)
+        self._remote_ephemeral = remote
         self._mix_ephemeral(remote)
         return at + PUBLIC_BYTES
 
@@ -282,14 +291,14 @@ class Handshake:
             self._symmetric.mix_key(public)
 
     def _mix_psk(self) -> None:
-        used = self._keys.psks_used
+        used = self._psks_used
         self._symmetric.mix_key_and_hash(self._psks[used])
-        self._keys = self._keys._replace(psks_used=used + 1)
+        self._psks_used = used + 1
 
     def _encapsulate(self) -> bytes:
-        assert self._keys.remote_kem is not None
+        assert self._remote_kem is not None
         try:
-            secret, ciphertext = self._new_encapsulation(self._keys.remote_kem)
+            secret, ciphertext = self._new_encapsulation(self._remote_kem)
         except PeerError as error:
             raise PeerError("noise.weak-key") from error
         sealed = self._symmetric.encrypt_and_hash(ciphertext)
@@ -298,9 +307,9 @@ class Handshake:
 
     def _agree(self, token: Token) -> bytes:
         """The shared secret of `ee`, `es`, `se` or `ss`: the first letter is the initiator's key."""
-        ours, theirs = token.value if self._initiator else reversed(token.value)
-        local = self._keys.ephemeral if ours == "e" else self._static
-        remote = self._keys.remote_ephemeral if theirs == "e" else self._keys.remote_static
+        ours, theirs = (token.value[0], token.value[1]) if self._initiator else (token.value[1], token.value[0])
+        local = self._ephemeral if ours == "e" else self._static
+        remote = self._remote_ephemeral if theirs == "e" else self._remote_static
         assert local is not None
         assert remote is not None
         try:
@@ -312,7 +321,7 @@ class Handshake:
 
     def _mix_known_statics(self) -> None:
         local = None if self._static is None else self._static.public
-        remote = self._keys.remote_static
+        remote = self._remote_static
         initiators, responders = (local, remote) if self._initiator else (remote, local)
         if self._pattern.knows_initiator and initiators is not None:
             self._symmetric.mix_hash(initiators)
@@ -328,9 +337,28 @@ class Handshake:
         if self.finished or self.writes_next != ours:
             raise UsageError("noise.not-our-turn")
 
-    def _roll_back(self, mark: Mark, keys: _Keys) -> None:
-        self._symmetric.roll_back(mark)
-        self._keys = keys
+    def _mark(self) -> _Mark:
+        return (
+            self._symmetric.mark(),
+            self._ephemeral,
+            self._kem,
+            self._remote_ephemeral,
+            self._remote_kem,
+            self._remote_static,
+            self._psks_used,
+        )
+
+    def _roll_back(self, mark: _Mark) -> None:
+        (
+            symmetric,
+            self._ephemeral,
+            self._kem,
+            self._remote_ephemeral,
+            self._remote_kem,
+            self._remote_static,
+            self._psks_used,
+        ) = mark
+        self._symmetric.roll_back(symmetric)
 
     def _consume(
         self, export_label: str, *, one_way: bool
@@ -340,12 +368,12 @@ class Handshake:
             raise UsageError("noise.wrong-split", pattern=self._pattern.name)
         first, second = self._symmetric.split()
         exporter = self._symmetric.export(export_label)
-        remote = self._keys.remote_static
-        for secret in (self._keys.ephemeral, self._keys.kem):
+        remote = self._remote_static
+        for secret in (self._ephemeral, self._kem):
             if secret is not None:
                 secret.wipe()
         self._consumed = True
-        self._keys = _Keys()
+        self._ephemeral = self._kem = None
         self._symmetric = SymmetricState(self._pattern.protocol_name)
         self._static = None
         self._psks = ()

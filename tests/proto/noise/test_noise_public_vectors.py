@@ -60,12 +60,12 @@ def ciphers(initiator: Handshake, responder: Handshake) -> list[tuple[CountingCi
 
 
 @pytest.mark.skipif(not VECTORS, reason="the folder of public vectors is not here")
-def test_the_public_vectors_are_all_there():
+def test_the_public_vectors_are_all_there() -> None:
     assert len(VECTORS) == 51
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["protocol_name"].split("_")[1] for vector in VECTORS])
-def test_every_vector_of_snow_is_met_byte_for_byte(vector: dict[str, Any]):
+def test_every_vector_of_snow_is_met_byte_for_byte(vector: dict[str, Any]) -> None:
     pattern = pattern_or_skip(vector["protocol_name"])
     initiator, responder = side(vector, pattern, "init"), side(vector, pattern, "resp")
     messages = [(bytes.fromhex(m["payload"]), bytes.fromhex(m["ciphertext"])) for m in vector["messages"]]
@@ -104,7 +104,7 @@ def foreign(pattern: Pattern, *, initiator: bool, static: bytes, remote: bytes, 
 
 @pytest.mark.parametrize("initiator", [True, False], ids=["we-initiate", "we-respond"])
 @pytest.mark.parametrize("name", LIVE)
-def test_we_complete_a_handshake_with_another_implementation(name: str, initiator: bool):
+def test_we_complete_a_handshake_with_another_implementation(name: str, initiator: bool) -> None:
     pattern = parse(name)
     ours, theirs = AgreementSecret.from_bytes(b"\x11" * 32), AgreementSecret.from_bytes(b"\x22" * 32)
     psks = [bytes([7 + index]) * 32 for index in range(pattern.psk_count)]

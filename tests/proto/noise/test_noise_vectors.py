@@ -52,12 +52,12 @@ def side(case: dict[str, Any], *, initiator: bool) -> FixedHandshake:
     return machine
 
 
-def test_the_tool_makes_the_same_file_again():
+def test_the_tool_makes_the_same_file_again() -> None:
     assert json.dumps(tool.generate(), indent=1) + "\n" == tool.OUTPUT.read_text()
 
 
 @pytest.mark.parametrize("case", GOOD, ids=by_name)
-def test_a_good_vector_is_written_and_read_as_it_stands(case: dict[str, Any]):
+def test_a_good_vector_is_written_and_read_as_it_stands(case: dict[str, Any]) -> None:
     machines: list[Handshake] = [side(case, initiator=True), side(case, initiator=False)]
     assert machines[0].pattern.protocol_name == case["protocol_name"]
     for index, step in enumerate(case["messages"]):
@@ -86,7 +86,7 @@ def check_direction(send: CountingCipher, receive: CountingCipher, sent: list[st
 
 
 @pytest.mark.parametrize("case", BAD, ids=by_name)
-def test_a_bad_vector_is_refused_with_its_code(case: dict[str, Any]):
+def test_a_bad_vector_is_refused_with_its_code(case: dict[str, Any]) -> None:
     initiator, responder = side(case, initiator=True), side(case, initiator=False)
     for index in range(case["count"]):
         writer, reader = (initiator, responder) if index % 2 == 0 else (responder, initiator)
@@ -133,7 +133,7 @@ class Running:
         return sealed
 
 
-def test_a_channel_handshake_is_what_a_straight_line_derivation_gives():
+def test_a_channel_handshake_is_what_a_straight_line_derivation_gives() -> None:
     case = next(case for case in GOOD if case["pattern"] == "XXhfs+psk0")
     key = {name: X25519PrivateKey.from_private_bytes(bytes.fromhex(case[name])) for name in case if "static" in name}
     key |= {name: X25519PrivateKey.from_private_bytes(bytes.fromhex(case[name])) for name in case if "ephem" in name}
