@@ -173,7 +173,7 @@ class Supervisor:
         await self._wait(is_over)
 
     async def restart_service(self, name: str) -> None:
-        """Stops and starts a service, with whom the strategy says; returns when it runs, *raises* as `start_service`."""
+        """Stops and starts a service, with whom the strategy says; returns when it runs. *Raises* as starting does."""
         self._require_open()
         self._director.restart(name, self._now())
         self._pump()
