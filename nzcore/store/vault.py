@@ -1,0 +1,228 @@
+"""The vault: one small file that holds a node's keys, sealed under a passphrase or a key file (spec/store.md §7).
+
+Knows neither keys nor what they are for: contents are bytes. All calls block; deriving from a passphrase takes about
+0.3 s on purpose. Layout, before anything is derived from it:
+
+    "NZVAULT\\0" | version u16 | lock u8 | 0 | size u32 | operations u32 | memory u64 | salt 16 | sealed | SHA-256 32
+"""
+
+import struct
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from nzcore.base.errors import PeerError, UnavailableError, UsageError
+from nzcore.crypto.aead import open_secret, seal_secret
+from nzcore.crypto.hashing import same_bytes, sha256
+from nzcore.crypto.passphrase import MODERATE, Cost, PassphraseSalt, derive
+from nzcore.crypto.secrets import SecretBytes, WrappingKey
+from nzcore.store.files import read, replace, require_private, write_new
+
+VERSION = 1
+CONTENTS_BYTES = 64 << 10  # seeds and a data key are far below 1 KiB; an open is one bounded read
+MAGIC = b"NZVAULT\0"
+LABEL = "NZ-STORE-01 vault"
+KEY_FILE_HEAD = b"nzcore vault key 1 "
+
+_HEADER = struct.Struct(">8sHBxIIQ16s")
+_CHECK_BYTES = 32
+_SEAL_BYTES = 32 + 16
+_MAX_BYTES = _HEADER.size + _SEAL_BYTES + CONTENTS_BYTES + _CHECK_BYTES
+_BY_PASSPHRASE, _BY_KEY_FILE = 1, 2
+_NO_COST = Cost(0, 0)
+_NO_SALT = PassphraseSalt(bytes(16))
+
+
+class _Parsed(NamedTuple):
+    """A vault whose layout and checksum hold; its seal is not yet tried."""
+
+    header: bytes
+    lock: int
+    cost: Cost
+    salt: bytes
+    sealed: bytes
+
+
+def create(
+    path: Path,
+    contents: bytes,
+    *,
+    passphrase: str | None = None,
+    key_file: Path | None = None,
+    cost: Cost = MODERATE,
+) -> None:
+    """Makes a vault, private and durable; with `key_file`, makes that file too, which opens it. Give one of the two.
+
+    *Raises* UsageError `store.one-lock`, `store.file-exists`, `store.too-much-in-vault`, `crypto.bad-passphrase`;
+    UnavailableError `store.cannot-write`.
+    """
+    _one_of(passphrase, key_file)
+    if path.exists():
+        raise UsageError("store.file-exists", path=str(path))
+    key = _new_key(key_file)
+    try:
+        write_new(path, _sealed(contents, passphrase, key, cost))
+    except BaseException:
+        if key_file is not None:
+            key_file.unlink(missing_ok=True)
+        raise
+
+
+def open_vault(path: Path, *, passphrase: str | None = None, key_file: Path | None = None) -> SecretBytes:
+    """The contents, which the caller wipes. Give the passphrase or the key file.
+
+    *Raises* UnavailableError `store.missing-file`, `store.truncated-vault`, `store.damaged-vault`, `store.newer-vault`,
+    `store.not-private` (the key file), `store.damaged-key-file`; UsageError `store.wrong-passphrase`,
+    `store.wrong-key-file`, `store.other-lock` (the vault has the other kind of lock), `store.one-lock`.
+    """
+    _one_of(passphrase, key_file)
+    parsed = _read(path)
+    if passphrase is not None:
+        return _open(parsed, _BY_PASSPHRASE, derive_key(passphrase, parsed))
+    assert key_file is not None
+    return _open(parsed, _BY_KEY_FILE, _read_key(key_file))
+
+
+def lock_of(path: Path) -> Literal["passphrase", "key-file"]:
+    """What opens this vault, so that a program knows whether to ask. *Raises* as `open_vault` does for bad files."""
+    return "passphrase" if _read(path).lock == _BY_PASSPHRASE else "key-file"
+
+
+def replace_contents(
+    path: Path, contents: bytes, *, passphrase: str | None = None, key_file: Path | None = None
+) -> None:
+    """Puts other contents under the same lock, atomically: a crash leaves the old vault or the new one.
+
+    *Raises* as `open_vault`, and UnavailableError `store.cannot-write`, UsageError `store.too-much-in-vault`.
+    """
+    open_vault(path, passphrase=passphrase, key_file=key_file).wipe()  # whoever can't open may not replace
+    cost = _read(path).cost
+    key = None if key_file is None else _read_key(key_file)
+    replace(path, _sealed(contents, passphrase, key, cost))
+
+
+def rewrap(
+    path: Path,
+    *,
+    passphrase: str | None = None,
+    key_file: Path | None = None,
+    new_passphrase: str | None = None,
+    new_key_file: Path | None = None,
+    cost: Cost = MODERATE,
+) -> None:
+    """Puts the same contents under another lock, atomically; the key file that is no longer needed is removed.
+
+    Old copies of the vault still open with the old lock: after a leak, rotate the keys inside as well. *Raises* as
+    `open_vault` and `create`; a new key file must not exist yet.
+    """
+    _one_of(new_passphrase, new_key_file)
+    contents = open_vault(path, passphrase=passphrase, key_file=key_file)
+    key = _new_key(new_key_file)
+    try:
+        replace(path, _sealed(contents.reveal(), new_passphrase, key, cost))
+    except BaseException:
+        if new_key_file is not None:
+            new_key_file.unlink(missing_ok=True)
+        raise
+    finally:
+        contents.wipe()
+    if key_file is not None:
+        key_file.unlink(missing_ok=True)
+
+
+def parse(data: bytes) -> _Parsed:
+    """Takes a vault's bytes apart; nothing secret is needed. *Raises* UnavailableError `store.truncated-vault`,
+    `store.damaged-vault`, `store.newer-vault`."""
+    if data[: len(MAGIC)] != MAGIC:
+        raise _not_whole(data)
+    if len(data) >= 10 and int.from_bytes(data[8:10], "big") > VERSION:
+        raise UnavailableError("store.newer-vault", version=int.from_bytes(data[8:10], "big"))
+    if len(data) < _HEADER.size:
+        raise UnavailableError("store.truncated-vault")
+    _, version, lock, size, operations, memory, salt = _HEADER.unpack_from(data)
+    if len(data) < size <= _MAX_BYTES:
+        raise UnavailableError("store.truncated-vault", size=len(data), expected=size)
+    body, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
+    sealed = body[_HEADER.size :]
+    whole = version == VERSION and len(data) == size and len(sealed) >= _SEAL_BYTES
+    if not whole or lock not in (_BY_PASSPHRASE, _BY_KEY_FILE) or not same_bytes(sha256(body), check):
+        raise UnavailableError("store.damaged-vault")
+    return _Parsed(body[: _HEADER.size], lock, _cost(lock, operations, memory), salt, sealed)
+
+
+def derive_key(passphrase: str, parsed: _Parsed) -> WrappingKey:
+    """The key behind a passphrase under the vault's own cost. *Raises* UsageError `store.other-lock`."""
+    if parsed.lock != _BY_PASSPHRASE:
+        raise UsageError("store.other-lock")
+    return derive(passphrase, parsed.salt, parsed.cost)
+
+
+def _not_whole(data: bytes) -> UnavailableError:
+    return UnavailableError("store.truncated-vault" if MAGIC.startswith(data) else "store.damaged-vault")
+
+
+def _cost(lock: int, operations: int, memory: int) -> Cost:
+    if lock == _BY_KEY_FILE:
+        return _NO_COST
+    try:
+        return Cost.stored(operations, memory)
+    except PeerError as error:
+        raise UnavailableError("store.damaged-vault", problem="cost out of bounds") from error
+
+
+def _read(path: Path) -> _Parsed:
+    data = read(path, _MAX_BYTES)
+    return parse(data)
+
+
+def _open(parsed: _Parsed, lock: int, key: WrappingKey) -> SecretBytes:
+    try:
+        if parsed.lock != lock:
+            raise UsageError("store.other-lock")
+        return open_secret(key, LABEL, parsed.sealed, aad=parsed.header)
+    except PeerError as error:
+        # The checksum held, so the file is whole and it is the key that is another.
+        wrong = "store.wrong-passphrase" if lock == _BY_PASSPHRASE else "store.wrong-key-file"
+        raise UsageError(wrong) from error
+    finally:
+        key.wipe()
+
+
+def _sealed(contents: bytes, passphrase: str | None, key: WrappingKey | None, cost: Cost) -> bytes:
+    if len(contents) > CONTENTS_BYTES:
+        raise UsageError("store.too-much-in-vault", size=len(contents), limit=CONTENTS_BYTES)
+    lock, salt = _BY_KEY_FILE, _NO_SALT
+    if passphrase is not None:
+        lock, salt = _BY_PASSPHRASE, PassphraseSalt.generate()
+        key = derive(passphrase, salt, cost)
+    else:
+        cost = _NO_COST
+    assert key is not None
+    size = _HEADER.size + _SEAL_BYTES + len(contents) + _CHECK_BYTES
+    header = _HEADER.pack(MAGIC, VERSION, lock, size, cost.operations, cost.memory_bytes, salt)
+    body = header + seal_secret(key, LABEL, contents, aad=header)
+    key.wipe()
+    return body + sha256(body)
+
+
+def _one_of(passphrase: str | None, key_file: Path | None) -> None:
+    if (passphrase is None) == (key_file is None):
+        raise UsageError("store.one-lock")
+
+
+def _new_key(path: Path | None) -> WrappingKey | None:
+    if path is None:
+        return None
+    key = WrappingKey.generate()
+    write_new(path, KEY_FILE_HEAD + key.view().hex().encode() + b"\n")
+    return key
+
+
+def _read_key(path: Path) -> WrappingKey:
+    require_private(path)
+    line = read(path, 256)
+    try:
+        if not line.startswith(KEY_FILE_HEAD) or len(line) != len(KEY_FILE_HEAD) + 65:
+            raise ValueError(path)
+        return WrappingKey(bytes.fromhex(line[len(KEY_FILE_HEAD) :].decode("ascii")))
+    except (ValueError, UsageError) as error:
+        raise UnavailableError("store.damaged-key-file", path=str(path)) from error
