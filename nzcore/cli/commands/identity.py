@@ -1,0 +1,307 @@
+"""`nzcore identity …`: who this node is, and what its keys and its identity's words can do.
+
+A file is signed by its digest: this process reads it, the node's key signs what was read. The mnemonic is used
+where it is typed: for a rotation request it never goes near the node that asks.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.cli import output
+from nzcore.cli.errors import CommandLineError
+from nzcore.cli.files import (
+    TEXT_BYTES,
+    is_interactive,
+    new_passphrase,
+    passphrase_option,
+    read_passphrase,
+    read_secret,
+    read_text,
+    unlock,
+    write_new,
+)
+from nzcore.cli.frame import Group
+from nzcore.cli.session import Session
+
+if TYPE_CHECKING:
+    from nzcore.proto.identity.rotation import RotationRequest
+
+_HASH_CHUNK = 1 << 18  # bytes read at once; hashing a file takes constant memory
+
+_vault = passphrase_option("For a home with a passphrase whose node is not running: file with it (- for stdin).")
+_mnemonic_file = click.option("--mnemonic-file", metavar="F", help="File with the 24 words (- for standard input).")
+
+
+@click.group("identity", cls=Group)
+def command() -> None:
+    """Who this node is: sign, verify, rotate, export."""
+
+
+@command.command("show", example="nzcore identity show")
+@_vault
+@click.pass_obj
+def show(session: Session, passphrase_file: str | None) -> None:
+    """Show who this node is."""
+    session.show(_ask(session, "identity.show", {}, passphrase_file), _facts)
+
+
+@command.command("sign", example="nzcore identity sign words.txt > words.sig")
+@click.argument("file", type=click.Path(allow_dash=True))
+@_mnemonic_file
+@_vault
+@click.option("-y", "--yes", is_flag=True, help="Answer a rotation request without asking.")
+@click.pass_obj
+def sign(session: Session, file: str, mnemonic_file: str | None, passphrase_file: str | None, yes: bool) -> None:
+    """Sign a file; or, with --mnemonic-file, answer a rotation request.
+
+    The signature is kept beside the file. FILE with --mnemonic-file is what `identity request` gave; the answer is
+    a certificate for `identity apply`.
+    """
+    if mnemonic_file:
+        session.show(_answer(session, file, mnemonic_file, yes=yes), lambda made: [made["certificate"]])
+        return
+    digest, size = _digest(file)
+    signed = _ask(session, "identity.sign", {"digest": digest.hex(), "size": size}, passphrase_file)
+    session.show(signed, lambda made: [made["signature"]])
+
+
+@command.command("verify", example='nzcore identity verify words.txt words.sig "$NODE"')
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.argument("sig")
+@click.argument("node")
+@click.pass_obj
+def verify(session: Session, file: str, sig: str, node: str) -> None:
+    """Verify that NODE (nzn1…) signed FILE; SIG is the signature's file, or its text. No node need run."""
+    from nzcore.base.ids import NodeId
+    from nzcore.proto.identity.document import verify_document
+
+    signer = NodeId.parse(node)
+    signature = _text_or_file(sig, "nzsig:")
+    digest, size = _digest(file)
+    found = verify_document(signature, digest, size, signer)
+    certificate = found.certificate
+    result = {
+        "valid": True,
+        "node": found.node.text,
+        "name": certificate.name,
+        "epoch": certificate.epoch,
+        "size": found.size,
+        "issued": found.issued,
+    }
+    session.show(result, _verified)
+
+
+@command.command("rotate", example="nzcore identity rotate --mnemonic-file words.txt")
+@_mnemonic_file
+@_vault
+@click.pass_obj
+def rotate(session: Session, mnemonic_file: str | None, passphrase_file: str | None) -> None:
+    """Replace the node's keys with fresh ones; the node keeps its id.
+
+    On a machine you don't trust with the words, use request, sign and apply instead.
+    """
+    args = {"mnemonic": _words(session, mnemonic_file)}
+    session.show(_ask(session, "identity.rotate", args, passphrase_file), _facts)
+
+
+@command.command("request", example="nzcore identity request > request.txt")
+@_vault
+@click.pass_obj
+def request(session: Session, passphrase_file: str | None) -> None:
+    """Make fresh keys and ask for a certificate where the 24 words are.
+
+    Answer with `nzcore identity sign request.txt --mnemonic-file F` there, then `nzcore identity apply` here.
+    """
+    made = _ask(session, "identity.request", {}, passphrase_file)
+    if not session.json:
+        from nzcore.proto.identity.rotation import RotationRequest
+
+        output.say(f"code to compare where it is signed: {RotationRequest.parse_text(made['request']).code}")
+    session.show(made, lambda asked: [asked["request"]])
+
+
+@command.command(
+    "apply",
+    example="""
+    nzcore identity sign request.txt --mnemonic-file words.txt > certificate.txt
+    nzcore identity apply certificate.txt
+    """,
+)
+@click.argument("certificate", default="-")
+@_vault
+@click.pass_obj
+def apply(session: Session, certificate: str, passphrase_file: str | None) -> None:
+    """Take up the keys that an answered request certifies; CERTIFICATE is the answer's file, or - or its text."""
+    args = {"certificate": _text_or_file(certificate, "nz")}
+    session.show(_ask(session, "identity.apply", args, passphrase_file), _facts)
+
+
+@command.command("export", example="nzcore identity export home.export --export-passphrase-file passphrase.txt")
+@click.argument("file", type=click.Path())
+@click.option("--export-passphrase-file", metavar="F", help="File with the passphrase that seals the export.")
+@_vault
+@click.pass_obj
+def export(session: Session, file: str, export_passphrase_file: str | None, passphrase_file: str | None) -> None:
+    """Write the node's keys to a new FILE, sealed under a passphrase of their own.
+
+    Two copies of one node harm each other: import them only where this one will not run again.
+    """
+    if Path(file).exists():
+        raise UsageError("cli.file-exists", f"{file} is already there")
+    args = {"passphrase": _export_passphrase(session, export_passphrase_file, new=True)}
+    made = _ask(session, "identity.export", args, passphrase_file)
+    write_new(file, made["sealed"].encode("utf-8") + b"\n", mode=0o600)
+    result = {"node": made["node"], "file": str(Path(file).absolute())}
+    session.show(result, lambda done: [f"wrote {done['file']}"])
+
+
+@command.command(
+    "import",
+    example="""
+    nzcore --home ./second identity import home.export --export-passphrase-file passphrase.txt --no-passphrase
+    """,
+)
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option("--export-passphrase-file", metavar="F", help="File with the passphrase that sealed the export.")
+@click.option("--no-passphrase", is_flag=True, help="Keep the keys under a key file that only you can read.")
+@passphrase_option("File with the passphrase that seals the keys from now on.")
+@click.pass_obj
+def import_(
+    session: Session, file: str, export_passphrase_file: str | None, no_passphrase: bool, passphrase_file: str | None
+) -> None:
+    """Make a home from exported keys."""
+    if no_passphrase and passphrase_file:
+        raise click.UsageError("--no-passphrase and --passphrase-file exclude each other")
+    if session.home.exists():
+        raise UsageError("cli.home-exists", f"there is a node already in {session.home.path}")
+    if not (no_passphrase or passphrase_file or is_interactive(session)):
+        raise CommandLineError("cli.no-protection")
+    exported = read_text(file)
+    export_passphrase = _export_passphrase(session, export_passphrase_file, new=False)
+    passphrase = None
+    if passphrase_file:
+        passphrase = read_passphrase(session, passphrase_file)
+    elif not no_passphrase:
+        passphrase = new_passphrase(session, "passphrase that seals the keys")
+    from nzcore.node.setup import import_home
+
+    made = import_home(session.home.path, exported, export_passphrase, passphrase=passphrase)
+    result = {
+        "node": made.node.text,
+        "identity": made.identity.text,
+        "name": made.name,
+        "home": str(session.home.path),
+    }
+    session.show(result, _facts)
+
+
+@command.command("card", example="nzcore identity card --no-addresses")
+@click.option("--qr", is_flag=True, help="Draw it as a QR code.")
+@click.option("--no-addresses", is_flag=True, help="Leave out where the node can be reached.")
+@_vault
+@click.pass_obj
+def card(session: Session, qr: bool, no_addresses: bool, passphrase_file: str | None) -> None:
+    """Show the node's public card: its certificate and addresses."""
+    made = _ask(session, "identity.card", {"addresses": not no_addresses}, passphrase_file)
+    session.show(made, lambda shown: [_qr(shown["card"]), shown["card"]] if qr else [shown["card"]])
+
+
+def _ask(session: Session, operation: str, args: dict[str, Any], passphrase_file: str | None) -> Any:
+    return session.ask(operation, args, unlock=lambda: unlock(session, passphrase_file))
+
+
+def _digest(path: str) -> tuple[bytes, int]:
+    """SHA-256 and size of a file, read in chunks. *Raises* UnavailableError `cli.unreadable`."""
+    hasher, size = hashlib.sha256(), 0
+    try:
+        with sys.stdin.buffer if path == "-" else Path(path).open("rb") as file:
+            while chunk := file.read(_HASH_CHUNK):
+                hasher.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        raise UnavailableError("cli.unreadable", f"cannot read {path}: {error.strerror}") from error
+    return hasher.digest(), size
+
+
+def _text_or_file(value: str, prefix: str) -> str:
+    """The text itself where it begins as such texts do and no such file exists, else the file's."""
+    if value != "-" and value.lower().startswith(prefix) and ":" in value and not Path(value[:255]).exists():
+        return value
+    return read_text(value, limit=TEXT_BYTES)
+
+
+def _words(session: Session, mnemonic_file: str | None) -> str:
+    if mnemonic_file:
+        return read_secret(session, mnemonic_file)
+    if not is_interactive(session):
+        raise CommandLineError("cli.no-mnemonic")
+    return str(click.prompt("the 24 words", hide_input=True, err=True))
+
+
+def _export_passphrase(session: Session, path: str | None, *, new: bool) -> str:
+    if path:
+        return read_passphrase(session, path)
+    if not is_interactive(session):
+        raise CommandLineError(
+            "cli.passphrase-needed", "the export's passphrase is needed", hint="--export-passphrase-file F"
+        )
+    if new:
+        return new_passphrase(session, "passphrase of the export")
+    return str(click.prompt("passphrase of the export", hide_input=True, err=True))
+
+
+def _answer(session: Session, file: str, mnemonic_file: str, *, yes: bool) -> dict[str, Any]:
+    """Answers a rotation request with a certificate: the middle step, away from the node that asks."""
+    from nzcore.base.instant import WallTime
+    from nzcore.proto.identity.mnemonic import Mnemonic
+    from nzcore.proto.identity.root import Root
+    from nzcore.proto.identity.rotation import RotationRequest, approve
+
+    asked = RotationRequest.parse_text(read_text(file))
+    if is_interactive(session) and not yes:
+        _confirm(asked)
+    words = read_secret(session, mnemonic_file)
+    with Mnemonic.parse(words) as mnemonic, Root.from_mnemonic(mnemonic) as root:
+        certificate = approve(root, asked, WallTime(int(time.time())))
+    return {"node": asked.node.text, "epoch": certificate.epoch, "certificate": certificate.text}
+
+
+def _confirm(asked: "RotationRequest") -> None:
+    current = asked.current
+    output.say(f"{current.name or 'a node'} ({asked.node.text}) asks for new keys after epoch {current.epoch}")
+    output.say("it may speak for the whole identity (voice)" if current.voice else "it may not speak for the identity")
+    output.say(f"code: {asked.code}")
+    click.confirm("does that node show the same code?", abort=True, err=True)
+
+
+def _facts(result: dict[str, Any]) -> Iterator[output.Block]:
+    yield output.pairs(result.items())
+
+
+def _verified(result: dict[str, Any]) -> Iterator[output.Block]:
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(result["issued"]))
+    yield output.Line("good signature", "green")
+    yield output.pairs(
+        [("by", f"{result['name']}  {result['node']}"), ("epoch", result["epoch"]), ("at", f"{day} by its clock")]
+    )
+
+
+def _qr(text: str) -> str:
+    """The card as a QR code of half blocks, dark on light whatever the terminal's colours."""
+    from io import StringIO
+
+    import qrcode
+
+    code = qrcode.QRCode(border=2, error_correction=qrcode.constants.ERROR_CORRECT_L)
+    code.add_data(text.upper())
+    code.make(fit=True)
+    drawn = StringIO()
+    code.print_ascii(out=drawn, invert=True)
+    return drawn.getvalue().rstrip("\n").replace("\N{NO-BREAK SPACE}", " ")

@@ -1,0 +1,189 @@
+"""`nzcore up`: runs the node, here or detached.
+
+What is printed never holds the node up: a thread of its own prints, what it can't keep up with is counted and
+said, and a reader who goes away is only missed.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from queue import Full, Queue
+from threading import Thread
+from typing import Any
+
+import click
+
+from nzcore.base.errors import NzError, UnavailableError
+from nzcore.cli import output
+from nzcore.cli.errors import OutputClosed
+from nzcore.cli.files import passphrase_option, unlock
+from nzcore.cli.frame import command as declare
+from nzcore.cli.session import Session
+from nzcore.cli.systemd import notify
+
+_READY_S = 30.0  # how long a detached node may take to become ready, unless --timeout says otherwise
+_EVENTS_HELD = 1000  # events that wait for a slow reader before they are dropped and counted
+_LAST_WORDS_S = 1.0  # how long the printer may finish its lines after the node has stopped
+_REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
+
+
+@declare("up", example="nzcore up -d")
+@click.option("-d", "--detach", is_flag=True, help="Run in the background; return when the node is ready.")
+@passphrase_option("File whose first line is the passphrase (- for standard input); asked for if not given.")
+@click.pass_obj
+def command(session: Session, detach: bool, passphrase_file: str | None) -> int:
+    """Run the node until it is stopped by `nzcore down`, SIGTERM or Ctrl-C.
+
+    Prints a line when it is ready, then one for each event. Under systemd it says READY=1 and STOPPING=1.
+    """
+    session.home.require()
+    passphrase = unlock(session, passphrase_file)
+    return _detached(session, passphrase) if detach else _foreground(session, passphrase)
+
+
+def _foreground(session: Session, passphrase: str | None) -> int:
+    from nzcore.node.run import run_node
+
+    _stop_on_hangup()
+    printer = Printer(as_json=session.json)
+    try:
+        return run_node(session.home.path, passphrase=passphrase, on_event=printer.put)
+    finally:
+        notify("STOPPING=1")
+        printer.close()
+
+
+class Printer:
+    """Prints events in a daemon thread; `put` never waits."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._queue: Queue[dict[str, Any] | None] = Queue(_EVENTS_HELD)
+        self._lost = 0
+        self._thread = Thread(target=self._run, name="printer", daemon=True)
+        self._thread.start()
+
+    def put(self, event: dict[str, Any]) -> None:
+        """Takes an event to print, or counts it as lost."""
+        if event.get("event") == "ready":
+            notify("READY=1")
+        elif event.get("event") == "stopping":
+            notify("STOPPING=1")
+        try:
+            if self._lost:
+                self._queue.put_nowait({"event": "lost", "count": self._lost})
+                self._lost = 0
+            self._queue.put_nowait(event)
+        except Full:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Waits a moment for what is still to be printed."""
+        try:
+            self._queue.put(None, timeout=_LAST_WORDS_S)
+        except Full:
+            return
+        self._thread.join(_LAST_WORDS_S)
+
+    def _run(self) -> None:
+        while (event := self._queue.get()) is not None:
+            try:
+                output.write(output.json_line(event) if self._as_json else event_line(event) + "\n")
+            except (OutputClosed, NzError):
+                break
+        else:
+            return
+        while self._queue.get() is not None:  # nobody reads: the node goes on, its events go nowhere
+            pass
+
+
+def event_line(event: dict[str, Any]) -> str:
+    """One event for a human."""
+    if event.get("event") == "ready":
+        listen = ", ".join(event.get("listen") or []) or "nothing but its own commands"
+        return output.clean(f"ready: {event['node']}, listening on {listen}")
+    at = event.get("at")
+    clock = time.strftime("%H:%M:%S ", time.localtime(at)) if isinstance(at, int | float) else ""
+    value = event.get("value", {key: value for key, value in event.items() if key not in ("event", "at")})
+    facts = " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else value
+    return output.clean(f"{clock}{event.get('event', '')}  {'' if facts is None else facts}".rstrip())
+
+
+def _stop_on_hangup() -> None:
+    """A closed terminal stops the node as SIGTERM does, unless hang-ups are ignored (nohup)."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _detached(session: Session, passphrase: str | None) -> int:
+    """Starts `up` as a session of its own, hands it the passphrase by pipe, and waits until it is ready."""
+    from nzcore.cli.spawn import own_command, own_environment
+
+    home = session.home
+    home.make_folders()
+    complaints = home.logs / "stderr.log"
+    line = [*own_command(), "--home", str(home.path), "--json", "up"]
+    if passphrase is not None:
+        line += ["--passphrase-file", "-"]
+    handle = os.open(complaints, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as errors:
+        child = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+            line,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd="/",
+            env=own_environment(),
+            start_new_session=True,
+        )
+    try:
+        ready = _await_ready(child, passphrase, complaints, session.timeout or _READY_S)
+    except BaseException:
+        child.terminate()
+        raise
+    session.show(ready, lambda event: [event_line(event)])
+    return 0
+
+
+def _await_ready(child: "subprocess.Popen[bytes]", passphrase: str | None, complaints: Path, seconds: float) -> Any:
+    """The child's first line. *Raises* the child's own error, `cli.not-ready` or `cli.timeout`."""
+    import json
+    import select
+
+    assert child.stdin
+    assert child.stdout
+    with child.stdout as answers:
+        try:
+            with child.stdin as questions:
+                questions.write(b"" if passphrase is None else passphrase.encode("utf-8") + b"\n")
+        except BrokenPipeError:
+            pass  # it ended at once; why is read below
+        if not select.select([answers], [], [], seconds)[0]:
+            raise UnavailableError("cli.timeout", f"the node was not ready within {seconds:g} s")
+        first = answers.readline()
+    if first:
+        return json.loads(first)
+    raise _reported(child.wait(seconds), complaints)
+
+
+class StartError(UnavailableError):
+    """What a detached node said before it ended, with its exit code."""
+
+    exit_code = 1
+
+
+def _reported(code: int, complaints: Path) -> NzError:
+    import json
+
+    lines = complaints.read_bytes()[-_REPORT_BYTES:].decode("utf-8", "replace").splitlines()
+    for line in reversed(lines):
+        try:
+            said = json.loads(line)["error"]
+            error = StartError(said["code"], said["message"], hint=said["hint"])
+        except (ValueError, TypeError, LookupError):
+            continue
+        error.exit_code = code if code > 0 else 1
+        return error
+    return UnavailableError("cli.not-ready", f"the node ended with {code} before it was ready; see {complaints}")

@@ -1,0 +1,118 @@
+"""Files that a command line names, and the secrets in them.
+
+A secret never comes from an argument or the environment: a file, standard input (`-`) or a hidden prompt.
+"""
+
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.cli.errors import CommandLineError
+from nzcore.cli.session import Session
+
+Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")
+
+SECRET_BYTES = 4096  # a passphrase or 24 words; a file beyond this is not one
+TEXT_BYTES = 1 << 16  # certificates, requests, signatures, exports: the largest has a few KiB
+_ATTEMPTS = 3
+
+
+def passphrase_option(help_text: str) -> Callable[[Decorated], Decorated]:
+    """`--passphrase-file F` for commands that open the vault."""
+    return click.option("--passphrase-file", metavar="F", help=help_text)
+
+
+def read_bytes(path: str, *, limit: int) -> bytes:
+    """Contents of a file or, for `-`, of standard input. *Raises* UnavailableError `cli.unreadable`."""
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(limit + 1)
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(limit + 1)
+    except OSError as error:
+        raise UnavailableError("cli.unreadable", f"cannot read {path}: {error.strerror}") from error
+    if len(data) > limit:
+        raise UnavailableError("cli.unreadable", f"{path} has more than {limit} bytes")
+    return data
+
+
+def read_text(path: str, *, limit: int = TEXT_BYTES) -> str:
+    """Text of a file, without surrounding blanks. *Raises* UnavailableError `cli.unreadable`."""
+    try:
+        return read_bytes(path, limit=limit).decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise UnavailableError("cli.unreadable", f"{path} is not text") from error
+
+
+def write_new(path: str, data: bytes, *, mode: int = 0o644) -> None:
+    """Writes a file that must not exist yet. *Raises* UnavailableError `cli.file-exists`, `cli.unwritable`."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError as error:
+        raise UnavailableError("cli.file-exists", f"{path} is already there") from error
+    except OSError as error:
+        raise UnavailableError("cli.unwritable", f"cannot write {path}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        Path(path).unlink(missing_ok=True)
+        raise UnavailableError("cli.unwritable", f"cannot write {path}: {error.strerror}") from error
+
+
+def read_secret(session: Session, path: str) -> str:
+    """Text of a secret file; says so when others can read it too. *Raises* UnavailableError `cli.unreadable`."""
+    if path != "-":
+        try:
+            mode = Path(path).stat().st_mode
+        except OSError as error:
+            raise UnavailableError("cli.unreadable", f"cannot read {path}: {error.strerror}") from error
+        if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
+            session.warn("cli.exposed-file", f"other users of this machine can read {path}", f"chmod 600 {path}")
+    return read_text(path, limit=SECRET_BYTES)
+
+
+def read_passphrase(session: Session, path: str) -> str:
+    """First line of a passphrase file. *Raises* UsageError `cli.empty-passphrase`."""
+    lines = read_secret(session, path).splitlines()
+    if not lines:
+        raise UsageError("cli.empty-passphrase", f"there is no passphrase in {path}")
+    return lines[0]
+
+
+def is_interactive(session: Session) -> bool:
+    """Whether a person sits there to be asked."""
+    return not session.json and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def unlock(session: Session, passphrase_file: str | None) -> str | None:
+    """The passphrase of the session's home, None if it has a key file.
+
+    *Raises* CommandLineError `cli.passphrase-needed` when there is neither a file nor a person to ask.
+    """
+    if not session.home.needs_passphrase():
+        return None
+    if passphrase_file:
+        return read_passphrase(session, passphrase_file)
+    if not is_interactive(session):
+        raise CommandLineError("cli.passphrase-needed")
+    return str(click.prompt("passphrase", hide_input=True, err=True))
+
+
+def new_passphrase(session: Session, what: str = "passphrase") -> str:
+    """Asks a person for a new passphrase, twice."""
+    for _ in range(_ATTEMPTS):
+        first = str(click.prompt(what, hide_input=True, err=True))
+        if str(click.prompt(f"{what} again", hide_input=True, err=True)) == first:
+            return first
+        session.warn("cli.not-the-same", "these were not the same", "once more")
+    raise UsageError("cli.not-the-same")

@@ -1,0 +1,119 @@
+"""The frame of every command: options that are accepted anywhere, examples in the help, late loading.
+
+`--json`, `--home` and `--timeout` are parameters of each command and group, added in one place; whichever stands
+on the line, before or after the command's name, is written into the one `Session`. A group knows names and
+summaries of its commands and imports a command's module only when that command is called.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from nzcore.cli.session import Session
+
+_NAMES = {"help_option_names": ["-h", "--help"]}
+
+
+class Entry(NamedTuple):
+    """A command of a group: the module that holds it as `command`, and its summary."""
+
+    module: str
+    summary: str
+
+
+def _note(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Writes an option that was really given into the session: an inner default never undoes an outer option."""
+    session = ctx.find_object(Session)
+    if session and param.name and ctx.get_parameter_source(param.name) is click.ParameterSource.COMMANDLINE:
+        setattr(session, param.name, value)
+
+
+def _everywhere(*names: str, **settings: Any) -> click.Option:
+    return click.Option(names, expose_value=False, is_eager=True, callback=_note, **settings)
+
+
+EVERYWHERE = (
+    _everywhere("--json", "json", is_flag=True, help="Answer with JSON: one compact value a line."),
+    _everywhere(
+        "--home",
+        "home_path",
+        type=click.Path(file_okay=False),
+        metavar="DIR",
+        help="The node's folder (also NZCORE_HOME).",
+    ),
+    _everywhere(
+        "--timeout",
+        "timeout",
+        type=click.FloatRange(min=0, min_open=True, max=86_400),
+        metavar="S",
+        help="Seconds to wait for an answer.",
+    ),
+)
+
+
+class Command(click.Command):
+    """A command with the options of all commands and an example that a test runs."""
+
+    def __init__(self, *args: Any, example: str = "", **settings: Any) -> None:
+        super().__init__(*args, **{"context_settings": _NAMES, **settings})
+        self.example = example
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *EVERYWHERE]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.example:
+            with formatter.section("Example"):
+                for line in self.example.strip().splitlines():
+                    formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+        own = [p.get_help_record(ctx) for p in super().get_params(ctx) if isinstance(p, click.Option)]
+        shared = [p.get_help_record(ctx) for p in EVERYWHERE]
+        for title, records in (("Options", own), ("Options of every command", shared)):
+            rows = [record for record in records if record]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+class Group(Command, click.Group):
+    """Commands under one name; those in `late` are imported when called."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, late: Mapping[str, Entry] | None = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.late = late or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.late, *self.commands]  # as declared: the order of a node's life, not of the alphabet
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self.late.get(cmd_name)
+        if entry is None:
+            return super().get_command(ctx, cmd_name)
+        command = import_module(f"nzcore.cli.commands.{entry.module}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def summaries(self) -> dict[str, str]:
+        """Name and summary of each command, without importing any."""
+        own = {name: command.get_short_help_str(60) for name, command in self.commands.items()}
+        return {name: entry.summary for name, entry in self.late.items()} | own
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries().items()))
+        super().format_options(ctx, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        matching = [(name, text) for name, text in self.summaries().items() if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=text) for name, text in matching]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def command(name: str, *, example: str, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Declares a command that stands alone; its docstring is the help."""
+    return click.command(name, cls=Command, example=example, **settings)

@@ -1,0 +1,54 @@
+"""Completion of names that only a node, its folder or the catalogue knows; silent where they can't be had."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from nzcore.base.errors import NzError
+from nzcore.cli.session import Session
+
+_WAIT_S = 0.5  # a person waits at the prompt
+
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def _completer(find: Callable[[Session], dict[str, str]]) -> Completer:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        try:
+            found = find(ctx.find_object(Session) or Session())
+        except NzError:
+            return []
+        return [CompletionItem(name, help=text) for name, text in found.items() if name.startswith(incomplete)]
+
+    return complete
+
+
+def _services(session: Session) -> dict[str, str]:
+    listed: list[dict[str, Any]] = session.call("service.list", wait_s=_WAIT_S)
+    return {service["name"]: service["state"] for service in listed}
+
+
+def _settings(session: Session) -> dict[str, str]:
+    from nzcore.node.config import load, settings
+
+    return {setting.name: setting.summary for setting in settings(load(session.home.config))}
+
+
+def _codes(_: Session) -> dict[str, str]:
+    from nzcore.base.reasons import catalogue
+
+    return {code: reason.meaning for code, reason in catalogue().items()}
+
+
+def _operations(_: Session) -> dict[str, str]:
+    from nzcore.control.table import OPERATIONS
+
+    return {name: operation.summary for name, operation in OPERATIONS.items()}
+
+
+service_names = _completer(_services)
+setting_names = _completer(_settings)
+codes = _completer(_codes)
+operation_names = _completer(_operations)

@@ -1,0 +1,160 @@
+"""What a command says: results to standard output, all else to standard error.
+
+A human reads lines and tables, a program one compact JSON value a line. Text from elsewhere can't steer the
+terminal: what is not printable is replaced.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TextIO
+
+from nzcore.base.errors import NzError, UnavailableError
+from nzcore.cli.errors import OutputClosed
+
+
+class Line(NamedTuple):
+    """A line in a colour (as click names it) where the terminal has colours."""
+
+    text: str
+    colour: str = ""
+
+
+class Table(NamedTuple):
+    """Rows under column heads; drawn with rules on a terminal, aligned with spaces elsewhere."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+Block = str | Line | Table
+
+
+def clean(value: object) -> str:
+    """Text of `value` with nothing in it that a terminal would obey."""
+    text = "" if value is None else str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def json_line(value: object) -> str:
+    """One compact line; bytes become hex, anything else unknown its text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_jsonable) + "\n"
+
+
+def write(text: str) -> None:
+    """Writes and flushes. *Raises* OutputClosed when nobody reads, UnavailableError `cli.output` where it can't."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise OutputClosed from None
+    except (OSError, ValueError) as error:  # ValueError: closed by whoever started us
+        reason = getattr(error, "strerror", None) or "it is closed"
+        raise UnavailableError("cli.output", f"cannot write to standard output: {reason}") from error
+
+
+def show(blocks: Iterable[Block]) -> None:
+    """Writes blocks for a human."""
+    for block in blocks:
+        if isinstance(block, Table):
+            _show_table(block)
+        elif isinstance(block, Line):
+            write(paint(clean(block.text), block.colour, sys.stdout) + "\n")
+        else:
+            write("".join(clean(line) + "\n" for line in block.split("\n")))
+
+
+def pairs(facts: Iterable[tuple[str, object]]) -> str:
+    """`name  value` lines with the values aligned; pairs without a value are left out."""
+    kept = [(name, clean(value)) for name, value in facts if value not in (None, "", [])]
+    width = max((len(name) for name, _ in kept), default=0)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in kept)
+
+
+def paint(text: str, colour: str, stream: TextIO) -> str:
+    """`text` in `colour` if `stream` is a terminal that may have colours (NO_COLOR, TERM=dumb say no)."""
+    if not colour or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    import click
+
+    return click.style(text, fg=colour, bold=True)
+
+
+def say(text: str) -> None:
+    """A remark on standard error."""
+    _remark(clean(text))
+
+
+def say_help(text: str) -> None:
+    """A help page, on standard error because nobody asked for it."""
+    _remark(text)
+
+
+def warn(code: str, message: str, hint: str, *, as_json: bool) -> None:
+    """Something to know that does not stop the command."""
+    _complain("warning", "yellow", code, message, hint, as_json=as_json)
+
+
+def fail(error: NzError, *, as_json: bool) -> None:
+    """The one report of an error."""
+    _complain("error", "red", error.code, error.message, error.hint, as_json=as_json)
+
+
+def ago(seconds: float) -> str:
+    """A length of time as people say it."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _complain(kind: str, colour: str, code: str, message: str, hint: str, *, as_json: bool) -> None:
+    if as_json:
+        _remark(json_line({kind: {"code": code, "message": message, "hint": hint}}).rstrip("\n"))
+        return
+    _remark(f"{paint(kind + ':', colour, sys.stderr)} {clean(message)}")
+    if hint:
+        _remark(f"try: {clean(hint)}")
+
+
+def _remark(text: str) -> None:
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):  # there is nowhere left to say that nothing can be said
+        return
+
+
+def _show_table(table: Table) -> None:
+    rows = [[clean(cell) for cell in row] for row in table.rows]
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+
+        console = Console(file=sys.stdout, highlight=False)
+        with console.capture() as capture:
+            console.print(rich_table(table.columns, rows))
+        write(capture.get())
+        return
+    lines = [[column.upper() for column in table.columns], *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(table.columns))]
+    for line in lines:
+        write("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
+
+
+def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> object:
+    """The table as rich draws it; the first column is never cut."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, column in enumerate(columns):
+        drawn.add_column(column, no_wrap=index == 0)
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn
+
+
+def _jsonable(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,101 @@
+"""What the tests of the command line share: a home, a running node, and ways to run a command."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from nzcore.cli.main import main
+from nzcore.cli.spawn import own_command, own_environment
+
+WAIT_S = 60
+
+
+class Ended(NamedTuple):
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The last line of standard error, which must be a JSON error."""
+        return dict(json.loads(self.err.splitlines()[-1])["error"])
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command line in this process, as a program would: without a terminal."""
+    monkeypatch.delenv("NZCORE_HOME", raising=False)
+
+    def run_here(*words: str | os.PathLike[str]) -> Ended:
+        capfd.readouterr()
+        code = main([os.fspath(word) for word in words])
+        out, err = capfd.readouterr()
+        return Ended(code, out, err)
+
+    return run_here
+
+
+def spawn(*words: str, cwd: Path | None = None, stdin: str = "", **environment: str) -> Ended:
+    """Runs a command line as a process of its own."""
+    ended = subprocess.run(
+        [*own_command(), *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=own_environment() | environment,
+        timeout=WAIT_S,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def python(code: str, *arguments: str) -> str:
+    """Standard output of a fresh Python that runs `code`."""
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env=own_environment(),
+        timeout=WAIT_S,
+        check=True,
+    ).stdout
+
+
+def make_home(home: Path, *words: str) -> dict[str, Any]:
+    """A home without a passphrase, unless `words` say otherwise."""
+    made = spawn("--json", "--home", str(home), "init", "--name", "tester", *(words or ("--no-passphrase",)))
+    assert made.code == 0, made.err
+    return dict(made.json)
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What `init` said of a home whose node runs, in a process of its own, for all tests that only ask."""
+    home = tmp_path_factory.mktemp("running") / "home"
+    made = make_home(home)
+    started = spawn("--home", str(home), "--json", "up", "-d")
+    assert started.code == 0, started.err
+    yield made
+    assert spawn("--home", str(home), "down").code == 0
+
+
+@pytest.fixture
+def home(node: dict[str, Any]) -> str:
+    """The folder of the running node."""
+    return str(node["home"])

@@ -1,0 +1,187 @@
+"""Every command has the same frame: global options anywhere, errors of one form, nothing imported too early."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import nzcore
+from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
+from nzcore.cli.commands.explain import command as explain
+from nzcore.cli.errors import CommandLineError, OutputClosed, exit_code
+from nzcore.cli.main import COMMANDS, nzcore_command
+
+from .conftest import Run, python
+
+HEAVY = ("trio", "cryptography", "nacl", "asyncio", "structlog", "rich", "platformdirs", "aiosqlite", "zeroconf")
+PROBE = """
+import sys
+from nzcore.cli.main import main
+code = main(sys.argv[2:])
+sys.stderr.flush()
+print("\\n" + ",".join(name for name in sys.argv[1].split(",") if name in sys.modules), code)
+"""
+
+
+def imported(*words: str, names: tuple[str, ...] = HEAVY) -> tuple[list[str], int]:
+    """Which of `names` a command line imports in a fresh process, and its exit code."""
+    last = python(PROBE, ",".join(names), *words).splitlines()[-1]
+    found, _, code = last.rpartition(" ")
+    return [name for name in found.split(",") if name], int(code)
+
+
+@pytest.mark.parametrize("words", [("--json", "explain", "base.bad-text"), ("explain", "base.bad-text", "--json")])
+def test_json_is_accepted_before_and_after_the_command(run: Run, words: tuple[str, ...]) -> None:
+    ended = run(*words)
+    assert (ended.code, ended.json["code"]) == (0, "base.bad-text")
+    assert ended.out.count("\n") == 1
+
+
+def test_home_is_accepted_before_and_after_the_command_and_wins_over_the_environment(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NZCORE_HOME", str(tmp_path / "environment"))
+    for words in (("--home", str(tmp_path / "told"), "state"), ("state", "--home", str(tmp_path / "told"))):
+        assert str(tmp_path / "told") in run("--json", *words).error["message"]
+    assert str(tmp_path / "environment") in run("--json", "state").error["message"]
+
+
+def test_an_option_after_a_group_and_its_command_is_the_same_option(run: Run, tmp_path: Path) -> None:
+    for words in (
+        ("service", "list", "--json", "--home"),
+        ("service", "--json", "list", "--home"),
+        ("--json", "service", "list", "--home"),
+    ):
+        ended = run(*words, tmp_path / "nowhere")
+        assert ended.code == 3
+        assert ended.error["code"] == "node.no-home"
+
+
+def test_a_human_reads_what_happened_and_what_to_try(run: Run, tmp_path: Path) -> None:
+    ended = run("--home", tmp_path / "nowhere", "state")
+    assert ended.code == 3
+    assert ended.out == ""
+    first, second = ended.err.splitlines()
+    assert first.startswith("error: there is no node in ")
+    assert second.startswith("try: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nonsense",), "no such command 'nonsense'"),
+        (("state", "--nonsense"), "no such option '--nonsense'"),
+        (("state", "surplus"), "got unexpected extra argument (surplus)"),
+        (("service", "show"), "missing argument 'NAME'"),
+        (("--timeout", "never", "state"), "invalid value for '--timeout': 'never' is not a valid float range"),
+        (("--timeout", "0", "state"), "invalid value for '--timeout': 0.0 is not in the range 0<x<=86400"),
+        (("service",), "missing command"),
+        ((), "missing command"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_so_in_the_one_form(run: Run, words: tuple[str, ...], message: str) -> None:
+    ended = run(*words, "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.error["code"] == "cli.usage"
+    assert ended.error["message"].replace(": --nonsense", " '--nonsense'") == message
+    assert ended.error["hint"].startswith("nzcore")
+
+
+def test_a_nearly_right_command_is_suggested(run: Run) -> None:
+    ended = run("stat")
+    assert ended.code == 2
+    assert "state" in ended.err
+
+
+def test_no_command_at_all_shows_the_help(run: Run) -> None:
+    ended = run()
+    assert (ended.code, ended.out) == (2, "")
+    assert "Usage: nzcore" in ended.err
+
+
+def test_the_version_is_told_in_both_forms(run: Run) -> None:
+    assert run("--version").out == f"nzcore {nzcore.__version__}\n"
+    assert run("--version", "--json").json == {"version": nzcore.__version__}
+
+
+def test_help_names_every_command_without_importing_any() -> None:
+    modules = tuple({f"nzcore.cli.commands.{entry.module}" for entry in COMMANDS.values()})
+    found, code = imported("--help", names=(*modules, *HEAVY, "msgspec", "msgpack"))
+    assert (found, code) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("state", "--json"),
+        ("state",),
+        ("service", "list"),
+        ("events", "--for", "0.01"),
+        ("identity", "show"),
+        ("config", "list", "--json"),
+        ("explain", "cli.bug"),
+        ("logs",),
+        ("service", "show", "--help"),
+    ],
+)
+def test_a_command_that_only_asks_imports_nothing_slow(home: str, words: tuple[str, ...]) -> None:
+    assert imported("--home", home, *words) == ([], 0)
+
+
+def test_a_summary_in_the_table_is_the_command_s_own() -> None:
+    context = nzcore_command.make_context("nzcore", ["--version"])
+    for name, entry in COMMANDS.items():
+        command = nzcore_command.get_command(context, name)
+        assert command is not None
+        if name != "status":
+            assert command.help
+            assert command.help.splitlines()[0].partition(":")[0].rstrip(".") == entry.summary.partition(":")[0].rstrip(
+                "."
+            )
+
+
+def test_a_bug_becomes_one_sentence_and_a_file(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the inside of it")
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(explain, "callback", broken)
+    ended = run("explain", "--json")
+    assert (ended.code, ended.out, ended.error["code"]) == (1, "", "cli.bug")
+    assert "Traceback" not in ended.err
+    (report,) = tmp_path.iterdir()
+    assert str(report) in ended.error["message"]
+    assert "RuntimeError: the inside of it" in report.read_text()
+    assert report.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(("raised", "code"), [(KeyboardInterrupt(), 130), (OutputClosed(), 141)])
+def test_an_interruption_and_a_gone_reader_end_quietly(
+    run: Run, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int
+) -> None:
+    def ends(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("nzcore.cli.main._drop_output", lambda: None)
+    monkeypatch.setattr(explain, "callback", ends)
+    assert run("explain") == (code, "", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CommandLineError("cli.usage"), 2),
+        (UsageError("cli.home-exists"), 1),
+        (PeerError("base.bad-text"), 1),
+        (UnavailableError("ipc.not-running"), 3),
+        (UnavailableError("ipc.timeout"), 5),
+        (PeerError("control.refused"), 4),
+    ],
+)
+def test_an_error_s_kind_decides_the_exit_code(error: NzError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_an_error_goes_to_the_session_s_form_even_when_parsing_ends_early(run: Run) -> None:
+    assert json.loads(run("service", "nonsense", "--json").err)["error"]["code"] == "cli.usage"

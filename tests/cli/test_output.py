@@ -1,0 +1,125 @@
+"""Results are readable, machine-readable, and can't steer a terminal."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nzcore.base.errors import UnavailableError
+from nzcore.cli import output
+from nzcore.cli.errors import OutputClosed
+from nzcore.cli.spawn import own_command, own_environment
+
+from .conftest import WAIT_S
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what it shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@given(st.text())
+def test_nothing_that_a_terminal_obeys_gets_through(text: str) -> None:
+    assert output.clean(text).isprintable()
+    assert len(output.clean(text)) == len(text)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
+def test_json_is_one_line_and_the_same_value(value: object) -> None:
+    line = output.json_line(value)
+    assert line.count("\n") == 1
+    assert json.loads(line) == value
+
+
+def test_json_is_compact_and_shows_bytes_as_hexadecimal() -> None:
+    assert output.json_line({"a": [1, b"\x01\xff"], "ü": "é"}) == '{"a":[1,"01ff"],"ü":"é"}\n'
+
+
+def test_a_piped_table_is_aligned_text(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show([output.Table(("name", "state"), [("a", "running"), ("longer", None)])])
+    assert capsys.readouterr().out == "NAME    STATE\na       running\nlonger\n"
+
+
+def test_a_table_on_a_terminal_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    output.show([output.Table(("name",), [("a[bold]b",)])])
+    assert "─" in terminal.getvalue()
+    assert "a[bold]b" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colour_is_for_terminals_that_want_it(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], coloured: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ("\x1b[" in output.paint("healthy", "green", Terminal())) == coloured
+    assert output.paint("healthy", "green", io.StringIO()) == "healthy"
+
+
+def test_pairs_align_values_and_leave_out_what_is_empty() -> None:
+    assert output.pairs([("a", 1), ("long", "x\ty"), ("gone", None)]) == "a     1\nlong  x\N{REPLACEMENT CHARACTER}y"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (7300, "2 h"), (1e6, "12 d")])
+def test_lengths_of_time_are_said_in_their_unit(seconds: float, text: str) -> None:
+    assert output.ago(seconds) == text
+
+
+def test_a_closed_output_is_told_from_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise error
+
+    monkeypatch.setattr(sys, "stdout", Broken())
+    error: OSError = BrokenPipeError()
+    with pytest.raises(OutputClosed):
+        output.write("x")
+    error = OSError(28, "No space left on device")
+    with pytest.raises(UnavailableError, match=r"cli\.output"):
+        output.write("x")
+
+
+@pytest.mark.real
+def test_a_reader_who_leaves_ends_a_command_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [*own_command(), "explain"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env=own_environment(),
+        timeout=WAIT_S,
+        check=False,
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_is_said_in_one_sentence() -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [*own_command(), "explain", "cli.bug", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=own_environment(),
+            timeout=WAIT_S,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert json.loads(ended.stderr)["error"]["code"] == "cli.output"
