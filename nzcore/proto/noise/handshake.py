@@ -231,17 +231,15 @@ class Handshake:
             symmetric.mix_key(self._agree(token))
             return b""
         if token is Token.E:
-            ephemeral = self._new_ephemeral()
-            self._ephemeral = ephemeral
-            self._mix_ephemeral(ephemeral.public)
-            return ephemeral.public
+            self._ephemeral = self._new_ephemeral()
+            self._mix_ephemeral(self._ephemeral.public)
+            return self._ephemeral.public
         if token is Token.S:
             assert self._static is not None
             return symmetric.encrypt_and_hash(self._static.public)
         if token is Token.E1:
-            kem = self._new_kem()
-            self._kem = kem
-            return symmetric.encrypt_and_hash(kem.public)
+            self._kem = self._new_kem()
+            return symmetric.encrypt_and_hash(self._kem.public)
         if token is Token.EKEM1:
             return self._encapsulate()
         self._mix_psk()
@@ -258,11 +256,7 @@ class Handshake:
             self._remote_static = AgreementPublic(opened)
         elif token is Token.E1:
             opened, at = self._open(message, at, KEM_PUBLIC_BYTES)
-            try:
-                remote_kem = KemPublic(opened)
-            except PeerError as error:
-                raise PeerError("noise.weak-key") from error
-            self._remote_kem = remote_kem
+            self._remote_kem = KemPublic(opened)
         elif token is Token.EKEM1:
             ciphertext, at = self._open(message, at, KEM_CIPHERTEXT_BYTES)
             assert self._kem is not None

@@ -1,11 +1,11 @@
 """The machine in the face of faults: changed, cut, reflected, replayed messages, wrong keys, and calls out of turn."""
 
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from collections.abc import Callable
 
-from nzcore.base.errors import NzError, PeerError, UsageError
-from nzcore.crypto.keys import AgreementPublic, AgreementSecret
+import pytest
+
+from nzcore.base.errors import PeerError, UsageError
+from nzcore.crypto.keys import AgreementPublic, AgreementSecret, KemPublic
 from nzcore.proto.noise.handshake import MESSAGE_BYTES, Handshake
 from nzcore.proto.noise.patterns import BASES, Pattern, parse
 
@@ -184,6 +184,29 @@ def test_an_ephemeral_key_of_small_order_is_refused_where_the_secret_would_be_ze
         assert answering.value.code == "noise.weak-key"
 
 
+class FailsOnce(Handshake):
+    """Its first encapsulation fails, when most of the message is already written."""
+
+    failed = False
+
+    def _new_encapsulation(self, public: KemPublic) -> tuple[bytes, bytes]:
+        if not self.failed:
+            self.failed = True
+            raise PeerError("crypto.bad-kem-key")
+        return super()._new_encapsulation(public)
+
+
+def test_a_message_that_could_not_be_written_leaves_no_trace() -> None:
+    one = Handshake(parse("NNhfs+psk0"), initiator=True, psks=[PSK])
+    two = FailsOnce(parse("NNhfs+psk0"), initiator=False, psks=[PSK])
+    two.read_message(one.write_message())
+    with pytest.raises(PeerError) as caught:
+        two.write_message()
+    assert caught.value.code == "noise.weak-key"
+    assert one.read_message(two.write_message(b"after all")) == b"after all"
+    assert one.handshake_hash == two.handshake_hash
+
+
 def test_sealing_to_a_static_key_of_small_order_is_refused() -> None:
     sender = Handshake(parse("N"), initiator=True, remote_static=AgreementPublic(bytes(32)))
     with pytest.raises(PeerError) as caught:
@@ -222,7 +245,8 @@ def test_messages_of_an_earlier_handshake_are_refused_in_a_later_one() -> None:
 
 def test_calls_out_of_turn_are_usage_errors_and_change_nothing() -> None:
     one, two = pair()
-    for call in (lambda: one.read_message(bytes(1248)), two.write_message):
+    calls: list[Callable[[], object]] = [lambda: one.read_message(bytes(1248)), two.write_message]
+    for call in calls:
         with pytest.raises(UsageError) as caught:
             call()
         assert caught.value.code == "noise.not-our-turn"
@@ -232,7 +256,8 @@ def test_calls_out_of_turn_are_usage_errors_and_change_nothing() -> None:
     two.read_message(message)
     with pytest.raises(UsageError):
         two.read_message(message)
-    for early in (lambda: one.split(LABEL), lambda: one.handshake_hash):
+    calls = [lambda: one.split(LABEL), lambda: one.handshake_hash]
+    for early in calls:
         with pytest.raises(UsageError) as caught:
             early()
         assert caught.value.code == "noise.not-finished"
@@ -250,7 +275,7 @@ def test_a_split_consumes_the_handshake() -> None:
     run(one, two)
     transport = one.split(LABEL)
     assert transport.remote_static is not None
-    uses = [
+    uses: list[Callable[[], object]] = [
         one.write_message,
         lambda: one.read_message(b""),
         lambda: one.split(LABEL),
@@ -271,15 +296,14 @@ def test_a_split_consumes_the_handshake() -> None:
 def test_after_the_split_nothing_of_the_handshake_can_make_its_keys_again() -> None:
     one, two = pair()
     run(one, two)
-    before = (one._symmetric.mark(), one._ephemeral)
-    transport = one.split(LABEL)
-    assert before[1] is not None
+    (handshake_hash, chaining_key, *_), ephemeral = one._symmetric.mark(), one._ephemeral
+    assert one.split(LABEL).handshake_hash == handshake_hash
+    assert ephemeral is not None
     with pytest.raises(UsageError):  # wiped
-        before[1].agree(AgreementSecret.generate().public)
-    assert one._symmetric.mark()[1] != before[0][1]
-    assert one._psks == ()
-    assert one._static is None
-    assert transport.handshake_hash == before[0][0]
+        ephemeral.agree(AgreementSecret.generate().public)
+    held = {one._symmetric.mark()[1], one._psks, one._static, one._ephemeral, one._kem}
+    assert not held & {chaining_key, (PSK,), ephemeral}
+    assert held >= {(), None}
 
 
 def test_the_exporter_depends_on_its_label_and_on_the_handshake() -> None:
@@ -343,10 +367,9 @@ def test_keys_that_do_not_fit_the_pattern_are_refused_before_anything_happens(
 
 def test_the_remote_static_key_shows_from_the_message_that_carries_it() -> None:
     one, two = pair()
-    assert one.remote_static is None
+    assert (one.remote_static, two.remote_static) == (None, None)
     run(one, two, 2)
-    assert one.remote_static is not None
-    assert two.remote_static is None
+    assert (one.remote_static is None, two.remote_static is None) == (False, True)
     two.read_message(one.write_message())
     assert two.remote_static is not None
 
@@ -364,80 +387,3 @@ def test_no_text_of_these_objects_shows_a_secret() -> None:
     for secret in [*secrets, transport.exporter]:
         assert repr(secret)[2:-1] not in texts
         assert secret.hex() not in texts
-
-
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(name=st.sampled_from(VARIED), at=st.integers(0, 2), data=st.binary(max_size=2600))
-def test_any_bytes_in_place_of_any_message_end_in_a_value_or_a_peer_error(name: str, at: int, data: bytes) -> None:
-    one, two = pair(parse(name))
-    count = len(one.pattern.messages)
-    at = min(at, count - 1)
-    run(one, two, at)
-    writer, reader = (one, two) if at % 2 == 0 else (two, one)
-    genuine = writer.write_message(b"genuine")
-    try:
-        reader.read_message(data)
-    except PeerError:
-        assert reader.read_message(genuine) == b"genuine"
-        assert writer.finished == reader.finished
-
-
-class Steps:
-    """Which side may do what, told independently of the machine: the model of the test below."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.next, self.pending = count, 0, False
-        self.split: set[int] = set()
-
-    def may_write(self, side: int) -> bool:
-        return side not in self.split and self.next < self.count and not self.pending and self.next % 2 == side
-
-    def awaits(self, side: int) -> bool:
-        own = self.next + (self.pending and self.next % 2 == side)  # the writer is a message ahead of the reader
-        return side not in self.split and own < self.count and own % 2 != side
-
-    def may_read(self, side: int) -> bool:
-        return self.awaits(side) and self.pending and self.next % 2 != side
-
-    def may_split(self, side: int) -> bool:
-        done = self.next == self.count or (self.next == self.count - 1 and self.pending and self.next % 2 == side)
-        return done and side not in self.split
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    calls=st.lists(st.tuples(st.sampled_from(["write", "read", "split", "garbage"]), st.integers(0, 1)), max_size=30)
-)
-def test_any_order_of_calls_succeeds_exactly_where_the_pattern_allows_it(calls: list[tuple[str, int]]) -> None:
-    sides, model, message = pair(), Steps(3), b""
-    for call, side in calls:
-        machine = sides[side]
-        allowed = {
-            "write": model.may_write,
-            "read": model.may_read,
-            "split": model.may_split,
-            "garbage": lambda _: False,
-        }
-        try:
-            if call == "write":
-                message = machine.write_message()
-            elif call == "split":
-                machine.split(LABEL)
-            else:
-                machine.read_message(message if call == "read" else b"\0" * 1300)
-        except NzError as error:
-            outcome = type(error)
-        else:
-            outcome = None
-        if allowed[call](side):
-            assert outcome is None
-        else:
-            theirs = call in ("read", "garbage") and model.awaits(side)
-            assert outcome is (PeerError if theirs else UsageError)
-            continue
-        if call == "write":
-            model.pending = True
-        elif call == "read":
-            model.pending, model.next = False, model.next + 1
-        else:
-            model.split.add(side)
