@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from nzcore.base import limits
-from nzcore.base.errors import PeerError
+from nzcore.base.errors import PeerError, UsageError
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import WallTime
 from nzcore.codec.cbor import Value
@@ -15,7 +15,7 @@ from nzcore.crypto.hashing import same_bytes
 from nzcore.crypto.keys import VerifyKey
 from nzcore.proto.identity import armour
 from nzcore.proto.identity.certificate import Certificate
-from nzcore.proto.identity.fields import VERSION, Fields
+from nzcore.proto.identity.fields import U63, VERSION, Fields
 from nzcore.proto.identity.node_keys import NodeKeys
 from nzcore.proto.identity.signed import open_signed
 
@@ -72,10 +72,12 @@ class DocumentSignature:
 def sign_document(keys: NodeKeys, digest: bytes, size: int, *, issued: WallTime) -> DocumentSignature:
     """Signs a file of `size` bytes by its SHA-256 `digest` (32 B).
 
-    *Raises* PeerError `identity.bad-document` for a digest or number out of range, `identity.retired`.
+    *Raises* UsageError `identity.bad-argument` for a digest or a number out of range; PeerError `identity.retired`
+    where the node's certificate is final.
     """
+    if len(digest) != DIGEST_BYTES or not (0 <= size <= U63 and 0 <= issued <= U63):
+        raise UsageError("identity.bad-argument", digest_size=len(digest), size=size, issued=issued)
     value: Value = {0: VERSION, 1: keys.certificate.encoded, 2: digest, 3: size, 4: int(issued)}
-    _fields(value).binary(2, DIGEST_BYTES)
     return DocumentSignature.parse(keys.sign(LABEL, value))
 
 

@@ -1,0 +1,216 @@
+"""The second half of vectors/identity.json: what leaves a node as a text for people."""
+
+from hashlib import sha256
+
+from nzcore.codec import cbor
+from nzcore.codec.cbor import Encodable
+from nzcore.proto.identity import armour
+from nzcore.proto.identity.address import Address
+from nzcore.proto.identity.card import Card
+from nzcore.proto.identity.certificate import Flags
+from nzcore.proto.identity.document import sign_document
+from nzcore.proto.identity.rotation import PendingKeys
+from tools.vectors.identity_cast import (
+    NOW,
+    Case,
+    Fields,
+    case,
+    flip,
+    make_certificate,
+    make_keys,
+    make_node,
+    make_root,
+    sign,
+    swap_last,
+)
+
+
+def requests() -> list[Case]:
+    root, label = make_root(), "NZ-IDENTITY-01 request"
+    current = make_certificate(root)
+    signing, agreement = make_keys("alice 2")
+    good = PendingKeys(signing, agreement).request(current)
+    fields: Fields = {0: 1, 1: current.encoded, 2: signing.public, 3: agreement.public}
+    old_signing, old_agreement = make_keys("alice")
+    rows = [
+        (
+            "signed by the current key",
+            "only the pending key proves that its holder asks",
+            "crypto.bad-signature",
+            sign(old_signing, label, fields),
+        ),
+        (
+            "keeps the signing key",
+            "both keys must be new",
+            "identity.keys-reused",
+            sign(old_signing, label, {**fields, 2: old_signing.public}),
+        ),
+        (
+            "keeps the agreement key",
+            "both keys must be new",
+            "identity.keys-reused",
+            sign(signing, label, {**fields, 3: old_agreement.public}),
+        ),
+        (
+            "one key for both uses",
+            "pending keys differ",
+            "identity.keys-reused",
+            sign(signing, label, {**fields, 3: signing.public}),
+        ),
+        (
+            "forged certificate inside",
+            "the current certificate is verified too",
+            "crypto.bad-signature",
+            sign(signing, label, {**fields, 1: flip(current.encoded, len(current.encoded) - 1)}),
+        ),
+        (
+            "without dh_pk",
+            "field 3 is absent",
+            "identity.bad-request",
+            sign(signing, label, {0: 1, 1: current.encoded, 2: signing.public}),
+        ),
+    ]
+    first = case("request", "plain", "what the code on both screens is made of", encoded=good.encoded, code=good.code)
+    return [first] + [case("request", name, comment, code, encoded=data) for name, comment, code, data in rows]
+
+
+def documents() -> list[Case]:
+    root, label = make_root(), "NZ-IDENTITY-01 document"
+    keys, content = make_node(root), b"nzcore\n"
+    digest, size = sha256(content).digest(), len(content)
+    good = sign_document(keys, digest, size, issued=NOW)
+    fields: Fields = {0: 1, 1: keys.certificate.encoded, 2: digest, 3: size, 4: NOW}
+    final = make_certificate(root, flags=Flags.FINAL)
+    bob = make_keys("bob")[0]
+    rows: list[tuple[str, str, str, str, Case]] = [
+        ("plain", "the file holds “nzcore” and a newline", "ok", good.text, {}),
+        ("pasted", "wrapped and lower-cased by a mail program", "ok", good.text.lower().replace("\n", "\r\n "), {}),
+        (
+            "another file",
+            "the digest differs",
+            "identity.document-changed",
+            good.text,
+            {"digest": sha256(b"x").hexdigest()},
+        ),
+        ("another size", "the size differs", "identity.document-changed", good.text, {"size": size + 1}),
+        (
+            "another node",
+            "valid, but by node 1 of the same identity",
+            "identity.other-node",
+            sign_document(make_node(root, "alice 1", index=1), digest, size, issued=NOW).text,
+            {},
+        ),
+        (
+            "another key",
+            "signed by a key that the certificate does not name",
+            "crypto.bad-signature",
+            armour.encode("nzsig", sign(bob, label, fields)),
+            {},
+        ),
+        (
+            "another label",
+            "signed for another purpose",
+            "crypto.bad-signature",
+            armour.encode("nzsig", sign(keys.signing, "NZ-TRUST-01 statement", fields)),
+            {},
+        ),
+        (
+            "final certificate",
+            "a retired node signs nothing",
+            "identity.retired",
+            armour.encode("nzsig", sign(keys.signing, label, {**fields, 1: final.encoded})),
+            {},
+        ),
+        (
+            "short digest",
+            "31 bytes",
+            "identity.bad-document",
+            armour.encode("nzsig", sign(keys.signing, label, {**fields, 2: digest[:31]})),
+            {},
+        ),
+        ("a card", "a text of another kind", "identity.bad-text", Card.make(keys.certificate).text, {}),
+        ("a changed symbol", "the checksum finds it", "identity.bad-text", swap_last(good.text), {}),
+    ]
+    base: dict[str, object] = {"digest": digest.hex(), "size": size, "node": keys.node.text}
+    return [case("document", name, why, code, text=text, **{**base, **more}) for name, why, code, text, more in rows]
+
+
+def cards() -> list[Case]:
+    certificate = make_certificate(make_root())
+    texts = [
+        "tcp://192.0.2.7:7001",
+        "tcp://[2001:db8::7]:7001",
+        "tcp://[fe80::7%eth0]:7001",
+        "tcp://alice.example:7001",
+    ]
+    good = Card.make(certificate, tuple(Address.parse(text) for text in texts))
+    final = make_certificate(make_root(), flags=Flags.FINAL)
+
+    def packed(addresses: Encodable, **fields: Encodable) -> str:
+        numbered: Fields = {int(key[1:]): value for key, value in fields.items()}
+        base: Fields = {0: 1, 1: certificate.encoded, 2: addresses}
+        return armour.encode("nzc", cbor.encode({**base, **numbered}))
+
+    bad = "identity.bad-card"
+    rows = [
+        ("nine addresses", "eight at most", bad, packed([f"tcp://192.0.2.{i}:7001" for i in range(9)])),
+        ("one address twice", "addresses are distinct", bad, packed(texts[:1] * 2)),
+        ("upper-case host", "addresses are canonical", bad, packed(["tcp://ALICE.example:7001"])),
+        ("port 0", "nobody can dial it", bad, packed(["tcp://192.0.2.7:0"])),
+        ("unspecified address", "nobody can dial it", bad, packed(["tcp://0.0.0.0:7001"])),
+        ("not an address", "another scheme", "identity.bad-address", packed(["udp://192.0.2.7:7001"])),
+        ("unknown field", "maps are closed", bad, packed([], _3=1)),
+        ("version 2", "an unknown version", "identity.unknown-version", packed([], _0=2)),
+        ("final certificate", "a retired node can't be added", "identity.retired", packed([], _1=final.encoded)),
+        (
+            "changed certificate",
+            "its signature fails",
+            "crypto.bad-signature",
+            packed([], _1=flip(certificate.encoded, 50)),
+        ),
+        ("changed symbol", "the checksum finds it", "identity.bad-text", swap_last(good.text)),
+        ("padded", "base32 padding is not written", "identity.bad-text", good.text + "="),
+        ("no prefix", "the prefix says what it is", "identity.bad-text", good.text[4:]),
+        ("too long", "more than 1 KiB", "identity.bad-text", armour.encode("nzc", bytes(1025))),
+    ]
+    data = {"node": certificate.node.text, "addresses": texts}
+    cases = [
+        case("card", "plain", "four addresses", text=good.text, **data),
+        case("card", "from a QR code", "all upper case", text=good.qr_text, **data),
+        case(
+            "card",
+            "wrapped",
+            "spaces and line ends inside",
+            text=" \n".join([good.text[:9], good.text[9:99], good.text[99:]]),
+            **data,
+        ),
+        case(
+            "card",
+            "no address",
+            "found by discovery",
+            text=Card.make(certificate).text,
+            node=data["node"],
+            addresses=[],
+        ),
+    ]
+    return cases + [case("card", name, comment, code, text=text) for name, comment, code, text in rows]
+
+
+def names() -> list[Case]:
+    rows = [
+        ("plain", "kept", "bob", "bob", "bob"),
+        ("decomposed", "composed: NFC", "Ame\u0301lie", "Am\u00e9lie", "Am\u00e9lie"),
+        ("right-to-left override", "removed", "bob\u202egpj.exe", "bobgpj.exe", "bobgpj.exe"),
+        ("zero-width", "removed", "b\u200bo\u200db\ufeff", "bob", "bob"),
+        ("control characters", "removed; line ends become spaces", "bob\x1b[31m\nroot", "bob[31m root", "bob-31m-root"),
+        ("an option", "a petname can't start like one", "--force", "--force", "force"),
+        ("a NodeId", "a petname can't pose as an id", "nzn1qqqq", "nzn1qqqq", "peer-nzn1qqqq"),
+        ("a heap of marks", "two in a row", "z\u0300\u0301\u0302\u0303\u0304", "z\u0300\u0301", "z\u0300\u0301"),
+        ("too long", "cut between characters", "\u00e9" * 40, "\u00e9" * 32, "\u00e9" * 32),
+        ("nothing left", "shown as nothing, called peer", "\u200b\u2060", "", "peer"),
+        ("shell characters", "a petname is safe to type", "bob; rm -rf $HOME", "bob; rm -rf $HOME", "bob-rm-rf-HOME"),
+    ]
+    return [
+        case("name", name, comment, input=given, shown=shown, petname=petname)
+        for name, comment, given, shown, petname in rows
+    ]
