@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
-from tools.benchmarks import node, work_ipc
+from tools.benchmarks import node, work_bus, work_ipc
 from tools.benchmarks.row import Work
 
 
@@ -19,6 +19,7 @@ def works() -> Iterator[list[Work]]:
             return stack.enter_context(node.running())
 
         yield [
+            Work("bus", "events/s", "higher", 1, "floor", lambda: work_bus.measure()["one"], floor(1_000_000)),
             Work("cli-state", "ms", "lower", 6, "python -c pass", lambda: node.state_ms(home()), node.pass_ms),
             Work("ready", "s", "lower", 1, "goal", node.seconds_to_ready, floor(1.0)),
             Work("ipc", "requests/s", "higher", 1, "floor", lambda: work_ipc.measure()["sequential"], floor(5_000)),
