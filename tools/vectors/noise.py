@@ -1,23 +1,20 @@
 """Makes vectors/noise.json: our three handshakes and a few general ones, good and bad (spec/noise.md §7).
 
-All keys are fixed test keys. An ML-KEM encapsulation can't be seeded here, so its ciphertext was recorded once, in
-noise_kem.json beside this file, for the fixed seed of the KEM key; its secret is decapsulated anew at each run.
-Run `python -m tools.vectors.noise` to write the file.
+All keys are fixed test keys, and the ML-KEM encapsulation has fixed randomness: `ml_kem` beside this file makes it,
+because the library can't be seeded; the library then decapsulates it to the same secret.
 """
 
-import json
-from pathlib import Path
+from functools import lru_cache
 
 from nzcore.base.errors import PeerError
 from nzcore.crypto.hashing import sha256
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, KemPublic, KemSecret
 from nzcore.proto.noise.handshake import Handshake, OneWayTransport, Transport
 from nzcore.proto.noise.patterns import Pattern, Token, parse
+from tools.vectors import ml_kem
 
 Case = dict[str, object]
 
-RECORDING = Path(__file__).with_name("noise_kem.json")
-OUTPUT = Path(__file__).parents[2] / "vectors" / "noise.json"
 LABEL = "NZ-CHANNEL-01 export"
 PROLOGUE = b"NZ-VECTORS-01 noise"
 
@@ -47,7 +44,7 @@ class FixedHandshake(Handshake):
         return self._fixed_kem
 
     def _new_encapsulation(self, public: KemPublic) -> tuple[bytes, bytes]:
-        if public != kem().public:  # nothing is recorded for it, and it may be one to refuse
+        if public != kem().public:  # the choice is not for this key, and it may be one to refuse
             return super()._new_encapsulation(public)
         assert self._fixed_encapsulation is not None
         return self._fixed_encapsulation
@@ -66,10 +63,13 @@ def kem() -> KemSecret:
     return KemSecret.from_seed(seed("kem", 64))
 
 
-def recorded_encapsulation() -> tuple[bytes, bytes]:
-    """Secret and ciphertext of the recording, for the public half of `kem()`."""
-    ciphertext = bytes.fromhex(json.loads(RECORDING.read_text())["ciphertext"])
-    return kem().decapsulate(ciphertext), ciphertext
+@lru_cache(maxsize=1)
+def encapsulation() -> tuple[bytes, bytes]:
+    """Secret and ciphertext for the public half of `kem()`."""
+    shared, ciphertext = ml_kem.encapsulate(kem().public, seed("kem randomness"))
+    if kem().decapsulate(ciphertext) != shared:
+        raise AssertionError("the slow ML-KEM and the library's differ")
+    return shared, ciphertext
 
 
 def pair(pattern: Pattern, *, prologue: bytes = PROLOGUE, psk_name: str = "psk") -> tuple[Handshake, Handshake]:
@@ -86,7 +86,7 @@ def pair(pattern: Pattern, *, prologue: bytes = PROLOGUE, psk_name: str = "psk")
             remote_static=secret(f"{remote} static").public if knows_remote else None,
             psks=[seed(psk_name)] * pattern.psk_count,
         )
-        side.fix(secret(f"{local} ephemeral"), kem(), recorded_encapsulation())
+        side.fix(secret(f"{local} ephemeral"), kem(), encapsulation())
         sides.append(side)
     return sides[0], sides[1]
 
@@ -118,8 +118,9 @@ def setup(pattern: Pattern) -> Case:
     if not pattern.one_way:
         found["responder_ephemeral"] = seed("responder ephemeral").hex()
     if Token.E1 in tokens:
-        shared, ciphertext = recorded_encapsulation()
-        found |= {"kem_seed": seed("kem", 64).hex(), "kem_ciphertext": ciphertext.hex(), "kem_secret": shared.hex()}
+        shared, ciphertext = encapsulation()
+        found |= {"kem_seed": seed("kem", 64).hex(), "kem_randomness": seed("kem randomness").hex()}
+        found |= {"kem_ciphertext": ciphertext.hex(), "kem_secret": shared.hex()}
     return found
 
 
@@ -225,7 +226,3 @@ def _flip(message: bytes, at: int) -> bytes:
 def _small_order() -> AgreementPublic:
     """A point of order 8 (RFC 7748 §6.1 and its security considerations)."""
     return AgreementPublic(bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"))
-
-
-if __name__ == "__main__":
-    OUTPUT.write_text(json.dumps(generate(), indent=1) + "\n")

@@ -12,6 +12,7 @@ from nzcore.proto.noise.patterns import BASES, Pattern, parse
 CHANNEL = parse("XXhfs+psk0")
 PSK = b"\x05" * 32
 LABEL = "NZ-CHANNEL-01 export"
+Call = Callable[[], object]
 SMALL_ORDER = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -245,7 +246,7 @@ def test_messages_of_an_earlier_handshake_are_refused_in_a_later_one() -> None:
 
 def test_calls_out_of_turn_are_usage_errors_and_change_nothing() -> None:
     one, two = pair()
-    calls: list[Callable[[], object]] = [lambda: one.read_message(bytes(1248)), two.write_message]
+    calls: list[Call] = [lambda: one.read_message(bytes(1248)), two.write_message]
     for call in calls:
         with pytest.raises(UsageError) as caught:
             call()
@@ -275,7 +276,7 @@ def test_a_split_consumes_the_handshake() -> None:
     run(one, two)
     transport = one.split(LABEL)
     assert transport.remote_static is not None
-    uses: list[Callable[[], object]] = [
+    uses: list[Call] = [
         one.write_message,
         lambda: one.read_message(b""),
         lambda: one.split(LABEL),

@@ -19,7 +19,8 @@ from nzcore.proto.noise.patterns import parse
 from tools.vectors import noise as tool
 from tools.vectors.noise import FixedHandshake
 
-DOCUMENT = json.loads((Path(__file__).parents[3] / "vectors" / "noise.json").read_text())
+FILE = Path(__file__).parents[3] / "vectors" / "noise.json"
+DOCUMENT = json.loads(FILE.read_text())
 GOOD = [case for case in DOCUMENT["cases"] if case["expect"] == "ok"]
 BAD = [case for case in DOCUMENT["cases"] if case["expect"] != "ok"]
 
@@ -47,13 +48,13 @@ def side(case: dict[str, Any], *, initiator: bool) -> FixedHandshake:
         psks=[bytes.fromhex(psk) for psk in case["psks"]],
     )
     kem = KemSecret.from_seed(bytes.fromhex(case["kem_seed"])) if "kem_seed" in case else None
-    recorded = (bytes.fromhex(case.get("kem_secret", "")), bytes.fromhex(case.get("kem_ciphertext", "")))
-    machine.fix(secret(local, "ephemeral"), kem, recorded)
+    encapsulation = (bytes.fromhex(case.get("kem_secret", "")), bytes.fromhex(case.get("kem_ciphertext", "")))
+    machine.fix(secret(local, "ephemeral"), kem, encapsulation)
     return machine
 
 
 def test_the_tool_makes_the_same_file_again() -> None:
-    assert json.dumps(tool.generate(), indent=1) + "\n" == tool.OUTPUT.read_text()
+    assert json.dumps(tool.generate(), indent=1) + "\n" == FILE.read_text()
 
 
 @pytest.mark.parametrize("case", GOOD, ids=by_name)
