@@ -1,0 +1,90 @@
+"""`tools/prove` fails when a proof does."""
+
+import json
+import types
+
+import pytest
+
+from tools.proofs import __main__ as prove
+from tools.proofs import fuzz, targets, vectors
+from tools.proofs.report import Report
+
+
+def test_every_vector_comes_out_the_same_when_made_again():
+    reports = vectors.prove()
+    assert len(reports) >= 3
+    for report in reports:
+        assert report.ok, report
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A tree with one vector file and the tool that makes it."""
+    (tmp_path / "vectors").mkdir()
+    (tmp_path / "tools" / "vectors").mkdir(parents=True)
+    (tmp_path / "vectors" / "sample.json").write_text('{"cases": [{"hex": "00ff", "text": ["abc"]}]}')
+    (tmp_path / "tools" / "vectors" / "sample.py").write_text("def generate(): ...")
+    monkeypatch.setattr(vectors, "ROOT", tmp_path)
+    monkeypatch.setattr(targets, "ROOT", tmp_path)
+    made = types.SimpleNamespace(generate=lambda: {"cases": [{"hex": "00ff", "text": ("abc",)}]})
+    monkeypatch.setattr(vectors.importlib, "import_module", {"tools.vectors.sample": made}.__getitem__)
+    return tmp_path
+
+
+def test_a_vector_that_comes_out_otherwise_is_found(tree):
+    assert [report.ok for report in vectors.prove()] == [True]
+    (tree / "vectors" / "sample.json").write_text('{"cases": [{"hex": "00fe", "text": ["abc"]}]}')
+    assert [report.ok for report in vectors.prove()] == [False]
+
+
+def test_a_vector_without_a_tool_and_a_tool_without_a_vector_are_found(tree):
+    (tree / "vectors" / "sample.json").rename(tree / "vectors" / "other.json")
+    reports = {report.proof: report.facts["error"] for report in vectors.prove()}
+    assert reports == {"vectors other": "no tool makes it", "vectors sample": "no file in vectors/"}
+
+
+def test_seeds_are_the_bytes_and_texts_of_vectors(tree):
+    assert targets.seeds() == [b"", b"\x00\xff", b"abc", b"00ff"]
+
+
+def test_an_unknown_fuzz_target_fails(monkeypatch):
+    monkeypatch.setattr(fuzz, "_atheris", lambda: (None, "not wanted here"))
+    (report,) = fuzz.prove(seconds=0.1, seed=1, names=["nothing"])
+    assert not report.ok
+
+
+def test_without_atheris_the_reason_is_printed_and_the_mutation_fuzzer_runs(monkeypatch):
+    monkeypatch.setattr(fuzz, "_atheris", lambda: (None, "no release for this platform"))
+    (report,) = fuzz.prove(seconds=0.1, seed=1, names=["cbor"])
+    assert report.ok
+    assert report.facts["fuzzer"] == "mutation (no release for this platform)"
+    assert isinstance(report.facts["inputs"], int)
+    assert report.facts["inputs"] > 0
+
+
+def test_an_input_that_breaks_a_target_is_kept(monkeypatch, tmp_path):
+    def broken(data: bytes) -> None:
+        raise ValueError("planted")
+
+    monkeypatch.setattr(fuzz, "_atheris", lambda: (None, "no release"))
+    monkeypatch.setattr(fuzz, "FOUND", tmp_path)
+    monkeypatch.setattr(targets, "load", lambda name: broken)
+    (report,) = fuzz.prove(seconds=0.1, seed=1, names=["cbor"])
+    assert not report.ok
+    assert "planted" in str(report.facts["error"])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(("held", "status"), [(True, 0), (False, 1)])
+def test_the_exit_status_says_whether_all_held(monkeypatch, capsys, held, status):
+    monkeypatch.setattr(prove, "PROOFS", {"sample": ("", lambda options: [Report("sample", held, {"figure": 7})])})
+    assert prove.main(["sample", "--json"]) == status
+    line = json.loads(capsys.readouterr().out)
+    assert (line["proof"], line["ok"], line["figure"]) == ("sample", held, 7)
+
+
+def test_an_unknown_proof_is_refused_with_the_list(capsys):
+    with pytest.raises(SystemExit) as ended:
+        prove.main(["nothing"])
+    assert ended.value.code == 2
+    assert "faults" in capsys.readouterr().err
