@@ -17,10 +17,10 @@ def convert(value: object, type_: type[T]) -> T:
     """`value` (from `frames.unpack` or JSON) as a `type_`, checked to the last field; unknown fields are ignored.
 
     *Raises* PeerError `codec.wrong-type`, whose message names the place, as in "expected `int`, got `str` - at
-    `$.name`".
+    `$.name`"; UsageError `codec.unencodable` for a type that no message can hold.
     """
     try:
-        return msgspec.convert(value, type_, dec_hook=_from_builtin)
+        return msgspec.convert(value, type_, str_keys=True, dec_hook=_from_builtin)
     except (msgspec.ValidationError, RecursionError) as error:
         text = str(error)
         raise PeerError("codec.wrong-type", text[:1].lower() + text[1:]) from error
@@ -49,7 +49,10 @@ def json_line(value: object) -> bytes:
 
 
 def schema(type_: Any) -> dict[str, Any]:
-    """JSON Schema (2020-12) of a type, with the definitions that it refers to."""
+    """JSON Schema (2020-12) of a type, with the definitions that it refers to.
+
+    *Raises* UsageError `codec.unencodable` for a type that no message can hold.
+    """
     return msgspec.json.schema(type_, schema_hook=_schema_of)
 
 
@@ -63,8 +66,8 @@ def _to_builtin(value: object) -> object:
 
 def _from_builtin(type_: type[Any], value: object) -> object:
     """What msgspec asks for types that it does not know; a ValueError here becomes its error with the place."""
-    if not issubclass(type_, bytes):
-        raise TypeError(type_.__name__)
+    if not issubclass(type_, bytes):  # no ValueError: our annotation is wrong, not the value
+        raise UsageError("codec.unencodable", "a type that no message can hold", type=type_.__name__)
     if isinstance(value, type_):
         return value
     if issubclass(type_, Id) and isinstance(value, str):
@@ -85,4 +88,4 @@ def _schema_of(type_: type[Any]) -> dict[str, Any]:
         return {"type": "string", "pattern": f"^{type_.PREFIX}1[02-9ac-hj-np-z]{{58}}$"}
     if issubclass(type_, bytes):
         return {"type": "string", "contentEncoding": "base64"}
-    raise NotImplementedError
+    raise UsageError("codec.unencodable", "a type that no message can hold", type=type_.__name__)

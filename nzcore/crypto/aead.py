@@ -115,7 +115,7 @@ class TransactionOpener(Hidden):
 
     __slots__ = ("_aead",)
 
-    def __init__(self, key: StoreKey, label: str, salt: bytes) -> None:
+    def __init__(self, key: StoreKey, salt: bytes, label: str) -> None:
         """*Raises* PeerError `crypto.bad-size` unless `salt` has 24 bytes, UsageError `crypto.bad-label`,
         `crypto.wiped`."""
         self._aead = _transaction_aead(key, label, TransactionSalt(salt))
