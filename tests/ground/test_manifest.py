@@ -103,7 +103,20 @@ def test_the_map_of_specifications_names_every_spec_its_code_and_its_vectors():
             assert (ROOT / "spec" / link).resolve().is_file(), link
 
 
-def test_code_that_cites_a_specification_cites_one_that_exists():
-    for file in [*(ROOT / "nzcore").rglob("*.py"), *(ROOT / "tools").rglob("*.py")]:
-        for name in re.findall(r"\bspec/([\w-]+\.md)", file.read_text()):
-            assert (ROOT / "spec" / name).is_file(), f"{file.relative_to(ROOT)} cites spec/{name}"
+def citations() -> list[tuple[Path, str, str]]:
+    """Where code cites a specification: the file, the page, the section or nothing."""
+    found = []
+    for file in [*(ROOT / "nzcore").rglob("*.py"), *(ROOT / "tools").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        pattern = r"\bspec/([\w-]+\.md)(?: §(\d+(?:\.\d+)?))?"
+        found += [(file.relative_to(ROOT), *match) for match in re.findall(pattern, file.read_text())]
+    return found
+
+
+def test_code_that_cites_a_specification_cites_a_section_that_exists():
+    cited = [place for place in citations() if place[0].name != Path(__file__).name]
+    assert len(cited) > 20
+    for file, name, section in cited:
+        page = ROOT / "spec" / name
+        assert page.is_file(), f"{file} cites spec/{name}"
+        numbers = re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", page.read_text(), re.MULTILINE)
+        assert not section or section in numbers, f"{file} cites spec/{name} §{section}"
