@@ -170,6 +170,7 @@ class Director:
             cell.streak = 0
         cell.running_since = None
         cell.error = error
+        abnormal = abnormal or cell.state is State.STARTING  # never got ready
         if cell.goal is not Goal.UP and cell.state is not State.STOPPING:
             self._move(name, Signal.HALT)  # it ended by itself while waiting for its dependants to end
         if cell.state is State.STOPPING:
@@ -308,7 +309,9 @@ class Director:
             return True
         if cell.state in (State.STARTING, State.RUNNING) and not any(
             self.cells[one].state in ALIVE and self.cells[one].goal is not Goal.UP
-            for one in self.registry.dependants(name)
+            for one in self.registry.all_dependants(
+                name
+            )  # through dead ones, too: what is left of a chain keeps its order
         ):
             self._move(name, Signal.HALT)
             self._actions.append(Halt(name))

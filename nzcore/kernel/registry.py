@@ -3,7 +3,7 @@
 Knows policies and order only: nothing runs here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from nzcore.base.errors import UsageError
 from nzcore.kernel.service import ServiceSpec
@@ -16,6 +16,7 @@ class Registry:
         self._specs: dict[str, ServiceSpec] = {}
         self._order: tuple[str, ...] = ()
         self._dependants: dict[str, tuple[str, ...]] = {}
+        self._all_dependants: dict[str, tuple[str, ...]] = {}  # found when asked for; forgotten when the graph changes
 
     def __contains__(self, name: object) -> bool:
         return name in self._specs
@@ -59,30 +60,34 @@ class Registry:
         """Who requires it directly, in start order."""
         return self._dependants[name]
 
-    def all_dependants(self, name: str) -> list[str]:
+    def all_dependants(self, name: str) -> tuple[str, ...]:
         """Who requires it directly or through others, in start order."""
-        return self._closure(name, self._dependants)
+        found = self._all_dependants.get(name)
+        if found is None:
+            found = self._all_dependants[name] = self._closure(name, lambda one: self._dependants[one])
+        return found
 
-    def all_requirements(self, name: str) -> list[str]:
+    def all_requirements(self, name: str) -> tuple[str, ...]:
         """What it requires directly or through others, in start order."""
-        return self._closure(name, {key: spec.requires for key, spec in self._specs.items()})
+        return self._closure(name, lambda one: self._specs[one].requires)
 
     def after(self, name: str) -> tuple[str, ...]:
         """Everything after it in start order: the `rest` of `rest_for_one`."""
         return self._order[self._order.index(name) + 1 :]
 
-    def _closure(self, name: str, edges: dict[str, tuple[str, ...]]) -> list[str]:
+    def _closure(self, name: str, edges: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
         found: set[str] = set()
-        heap = list(edges[name])
+        heap = list(edges(name))
         while heap:
             one = heap.pop()
             if one not in found:
                 found.add(one)
-                heap.extend(edges[one])
-        return [key for key in self._order if key in found]
+                heap.extend(edges(one))
+        return tuple(key for key in self._order if key in found)
 
     def _take(self, specs: dict[str, ServiceSpec], order: tuple[str, ...]) -> None:
         self._specs, self._order = specs, order
+        self._all_dependants = {}
         users: dict[str, list[str]] = {name: [] for name in specs}
         for name in order:
             for below in specs[name].requires:
