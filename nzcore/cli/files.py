@@ -4,9 +4,11 @@ A secret never comes from an argument or the environment: a file, standard input
 """
 
 import os
+import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ import click
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.session import Session
+from nzcore.node.home import Home
 
 Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")
 
@@ -67,6 +70,33 @@ def write_new(path: str, data: bytes, *, mode: int = 0o644) -> None:
     except OSError as error:
         Path(path).unlink(missing_ok=True)
         raise UnavailableError("cli.unwritable", f"cannot write {path}: {error.strerror}") from error
+
+
+def require_empty(home: Home) -> None:
+    """Refuses to make a node over another or among strange files. *Raises* UsageError `cli.home-exists`."""
+    if home.exists():
+        raise UsageError("cli.home-exists", f"there is a node already in {home.path}")
+    if home.path.is_dir() and any(home.path.iterdir()):
+        raise UsageError("cli.home-exists", f"{home.path} is not empty", hint="choose another folder with --home DIR")
+
+
+@contextmanager
+def whole_or_nothing(home: Path) -> Iterator[None]:
+    """Makes a home inside; when that fails, of whatever, the folder is again empty or absent, as it was.
+
+    *Raises* UnavailableError `cli.unwritable` for what the system refused.
+    """
+    existed = home.exists()
+    try:
+        yield
+    except BaseException as error:
+        for path in home.iterdir() if home.is_dir() else ():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        if not existed and home.is_dir():
+            home.rmdir()
+        if isinstance(error, OSError):
+            raise UnavailableError("cli.unwritable", f"cannot make {home}: {error.strerror}") from error
+        raise
 
 
 def read_secret(session: Session, path: str) -> str:

@@ -98,6 +98,17 @@ class Group(Command, click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if args[0] in known or args[0].startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
+        near = " or ".join(get_close_matches(args[0], known))
+        raise click.UsageError(f"no such command {args[0]!r}" + (f"; did you mean {near}?" if near else ""), ctx)
+
     def summaries(self) -> dict[str, str]:
         """Name and summary of each command, without importing any."""
         own = {name: command.get_short_help_str(60) for name, command in self.commands.items()}

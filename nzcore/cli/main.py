@@ -65,8 +65,6 @@ def main(arguments: Sequence[str]) -> int:
         _drop_output()
         return UNREAD
     except (click.Abort, KeyboardInterrupt):
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")
         return INTERRUPTED
     except click.UsageError as error:
         return _misused(error, as_json=session.json or "--json" in arguments)
@@ -84,14 +82,10 @@ def _misused(error: click.UsageError, *, as_json: bool) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not as_json:
         output.say_help(error.format_message())
         return USAGE
-    message = (
-        "missing command" if isinstance(error, click.exceptions.NoArgsIsHelpError) else error.format_message()
-    )
+    message = "missing command" if isinstance(error, click.exceptions.NoArgsIsHelpError) else error.format_message()
     first = message.strip().splitlines()[0].rstrip(".")
     plain = first if first[:2].isupper() else first[:1].lower() + first[1:]
-    near = getattr(error, "possibilities", None)
-    hint = f"{path} {' or '.join(near)}" if near else f"{path} --help"
-    output.fail(CommandLineError("cli.usage", plain, hint=hint), as_json=as_json)
+    output.fail(CommandLineError("cli.usage", plain, hint=f"{path} --help"), as_json=as_json)
     return USAGE
 
 

@@ -33,7 +33,7 @@ def test_an_unknown_code_is_met_with_near_ones(run: Run) -> None:
 def test_the_schema_comes_from_the_table(run: Run) -> None:
     assert set(run("schema", "--json").json) == set(OPERATIONS)
     one = run("schema", "service.stop", "--json").json
-    assert one["args"]["properties"]["force"]["type"] == "boolean"
+    assert one["args"]["$defs"]["ServiceForceArgs"]["properties"]["force"]["type"] == "boolean"
     assert json.loads(run("schema", "service.stop").out) == one
     assert "service.stop" in run("schema").out
 
@@ -95,7 +95,8 @@ def test_the_log_s_last_lines_are_shown(run: Run, tmp_path: Path) -> None:
 
 
 def test_half_a_log_line_is_still_shown(run: Run, tmp_path: Path) -> None:
-    write_log(tmp_path, {"event": "whole"}).open("ab").write(b'{"event": "ha\xff')
+    log = write_log(tmp_path, {"event": "whole"})
+    log.write_bytes(log.read_bytes() + b'{"event": "ha\xff')
     lines = [json.loads(line) for line in run("--home", tmp_path, "--json", "logs").out.splitlines()]
     assert lines == [{"event": "whole"}, {"event": '{"event": "ha\N{REPLACEMENT CHARACTER}'}]
 

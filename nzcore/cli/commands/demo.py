@@ -18,7 +18,10 @@ from nzcore.cli.session import Session
 @click.option("--keep", is_flag=True, help="Leave the folder, and say how to play on.")
 @click.pass_obj
 def command(session: Session, keep: bool) -> int:
-    """See a real node live, fail, heal and stop, in a temporary folder."""
+    """See a real node live, fail, heal and stop.
+
+    All of it happens in a temporary folder, with processes of its own; nothing is left behind.
+    """
     from nzcore.cli.demo.play import Outcome, play
     from nzcore.cli.demo.stage import Stage
     from nzcore.cli.demo.steps import STEPS

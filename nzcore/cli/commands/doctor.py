@@ -15,7 +15,10 @@ from nzcore.cli.session import Session
 @declare("doctor", example="nzcore doctor")
 @click.pass_obj
 def command(session: Session) -> int:
-    """Check the node and its folder; exit with 1 if anything is wrong."""
+    """Check the node and its folder.
+
+    Exits with 1 if anything is wrong, and says what to try.
+    """
     from nzcore.codec.types import builtins
     from nzcore.node.doctor import check_home
 

@@ -15,7 +15,10 @@ _END_S = 30.0  # more than all services together may take to stop
 @declare("down", example="nzcore down")
 @click.pass_obj
 def command(session: Session) -> None:
-    """Stop the node; return when its process has ended."""
+    """Stop the node.
+
+    Returns when its process has ended.
+    """
     pid = _pid(session)
     stopping: dict[str, Any] = session.call("node.stop")
     seconds = session.timeout or _END_S

@@ -13,9 +13,9 @@ from nzcore.cli.session import Session
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
 @click.pass_obj
 def command(session: Session, pattern: str, seconds: float | None, count: int | None) -> None:
-    """Show the node's events as they happen, until Ctrl-C.
+    """Show what happens in the node, as it happens.
 
-    PATTERN picks topics: * is one word, ** any number of them.
+    Goes on until Ctrl-C. PATTERN picks topics: * is one word, ** any number of them.
     """
     events = session.stream("node.events", {"pattern": pattern}, for_s=seconds)
     for seen, event in enumerate(events, 1):

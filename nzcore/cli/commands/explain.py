@@ -17,7 +17,10 @@ from nzcore.cli.session import Session
 @click.argument("code", required=False, shell_complete=codes)
 @click.pass_obj
 def command(session: Session, code: str | None) -> None:
-    """Say what a code means and what to try; without a code, list all."""
+    """Say what a code means and what to try.
+
+    Without a code, all codes are listed.
+    """
     if code is None:
         found = [{"code": name, "meaning": entry.meaning, "hint": entry.hint} for name, entry in catalogue().items()]
         session.show(found, _table)

@@ -24,7 +24,9 @@ from nzcore.cli.files import (
     read_passphrase,
     read_secret,
     read_text,
+    require_empty,
     unlock,
+    whole_or_nothing,
     write_new,
 )
 from nzcore.cli.frame import Group
@@ -179,8 +181,7 @@ def import_(
     """Make a home from exported keys."""
     if no_passphrase and passphrase_file:
         raise click.UsageError("--no-passphrase and --passphrase-file exclude each other")
-    if session.home.exists():
-        raise UsageError("cli.home-exists", f"there is a node already in {session.home.path}")
+    require_empty(session.home)
     if not (no_passphrase or passphrase_file or is_interactive(session)):
         raise CommandLineError("cli.no-protection")
     exported = read_text(file)
@@ -192,7 +193,8 @@ def import_(
         passphrase = new_passphrase(session, "passphrase that seals the keys")
     from nzcore.node.setup import import_home
 
-    made = import_home(session.home.path, exported, export_passphrase, passphrase=passphrase)
+    with whole_or_nothing(session.home.path):
+        made = import_home(session.home.path, exported, export_passphrase, passphrase=passphrase)
     result = {
         "node": made.node.text,
         "identity": made.identity.text,

@@ -6,7 +6,6 @@ before anything is written; what fails half-way leaves nothing behind.
 
 import os
 import re
-import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.base.errors import UsageError
 from nzcore.base.limits import NAME_BYTES
 from nzcore.cli import output
 from nzcore.cli.errors import CommandLineError
@@ -24,6 +23,8 @@ from nzcore.cli.files import (
     passphrase_option,
     read_passphrase,
     read_secret,
+    require_empty,
+    whole_or_nothing,
     write_new,
 )
 from nzcore.cli.frame import command as declare
@@ -77,11 +78,7 @@ def _check(session: Session, options: dict[str, Any]) -> None:
         raise click.UsageError("--recover and --mnemonic-out exclude each other: you have the words")
     if [options["passphrase_file"], options["mnemonic_file"]].count("-") > 1:
         raise click.UsageError("only one of the two files can be standard input")
-    home = session.home
-    if home.exists():
-        raise UsageError("cli.home-exists", f"there is a node already in {home.path}")
-    if home.path.is_dir() and any(home.path.iterdir()):
-        raise UsageError("cli.home-exists", f"{home.path} is not empty", hint="choose another folder with --home DIR")
+    require_empty(session.home)
     if not is_interactive(session):
         if not (options["no_passphrase"] or options["passphrase_file"]):
             raise CommandLineError("cli.no-protection")
@@ -137,7 +134,7 @@ def _show_and_ask_back(mnemonic: "Mnemonic") -> None:
     from random import SystemRandom
 
     words = mnemonic.words
-    for _ in range(_ROUNDS):
+    for rest in reversed(range(_ROUNDS)):
         with _own_screen():
             click.echo("These 24 words are your identity. Write them down; nobody can tell you them again.\n", err=True)
             rows = len(words) // 3
@@ -151,6 +148,8 @@ def _show_and_ask_back(mnemonic: "Mnemonic") -> None:
         answers = [str(click.prompt(f"word {place + 1}", hide_input=True, err=True)) for place in places]
         if [answer.strip().lower() for answer in answers] == [words[place] for place in places]:
             return
+        if not rest:
+            break
         output.say("not these words; here they are again")
         click.prompt("Enter, to see them", default="", show_default=False, err=True, hide_input=True)
     raise UsageError("cli.words-not-confirmed")
@@ -178,27 +177,16 @@ def _create(
     from nzcore.node.setup import create_home
 
     home, words_file = session.home.path, options["mnemonic_out"]
-    existed = home.exists()
     if words_file:
         write_new(words_file, mnemonic.reveal().encode("ascii") + b"\n", mode=0o600)
     try:
-        created = create_home(home, name=name, mnemonic=mnemonic, index=options["index"], passphrase=passphrase)
-    except BaseException as error:
+        with whole_or_nothing(home):
+            created = create_home(home, name=name, mnemonic=mnemonic, index=options["index"], passphrase=passphrase)
+    except BaseException:
         if words_file:
             Path(words_file).unlink(missing_ok=True)
-        _remove_half_made(home, keep_folder=existed)
-        if isinstance(error, OSError):
-            raise UnavailableError("cli.unwritable", f"cannot make {home}: {error.strerror}") from error
         raise
-    return {"node": str(created.node.text), "identity": created.identity.text, "name": created.name, "home": str(home)}
-
-
-def _remove_half_made(home: Path, *, keep_folder: bool) -> None:
-    """Empties the home; it was empty or absent when `init` began."""
-    for path in home.iterdir() if home.is_dir() else ():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-    if not keep_folder and home.is_dir():
-        home.rmdir()
+    return {"node": created.node.text, "identity": created.identity.text, "name": created.name, "home": str(home)}
 
 
 def _human(result: dict[str, Any]) -> list[output.Block]:

@@ -18,7 +18,10 @@ from nzcore.cli.session import Session
 @click.argument("operation", required=False, shell_complete=operation_names)
 @click.pass_obj
 def command(session: Session, operation: str | None) -> None:
-    """JSON Schema of what the node can be asked: one operation, or all."""
+    """JSON Schema of what the node can be asked.
+
+    Without a name, all operations are shown.
+    """
     from nzcore.control.schema import describe, describe_all
     from nzcore.control.table import OPERATIONS
 

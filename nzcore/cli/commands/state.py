@@ -15,7 +15,10 @@ from nzcore.cli.session import Session
 @click.option("--watch", is_flag=True, help="Go on and show every change.")
 @click.pass_obj
 def command(session: Session, watch: bool) -> None:
-    """Show whether the node is well: the first line says so, or what is wrong."""
+    """Show whether the node is well.
+
+    The first line says so, or what is wrong.
+    """
     if not watch:
         session.show(session.call("node.state"), human)
         return

@@ -34,9 +34,10 @@ _REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
 @passphrase_option("File whose first line is the passphrase (- for standard input); asked for if not given.")
 @click.pass_obj
 def command(session: Session, detach: bool, passphrase_file: str | None) -> int:
-    """Run the node until it is stopped by `nzcore down`, SIGTERM or Ctrl-C.
+    """Run the node.
 
-    Prints a line when it is ready, then one for each event. Under systemd it says READY=1 and STOPPING=1.
+    It runs until it is stopped by `nzcore down`, SIGTERM or Ctrl-C. Prints a line when it is ready, then one for each
+    event. Under systemd it says READY=1 and STOPPING=1.
     """
     session.home.require()
     passphrase = unlock(session, passphrase_file)

@@ -1,0 +1,82 @@
+"""A real terminal (pty) with a command in it, for tests that type and read as a person does."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from nzcore.cli.spawn import own_command, own_environment
+
+WAIT_S = 60
+_IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Terminal:
+    """Runs one nzcore command line in a terminal of its own. A context manager that ends it."""
+
+    def __init__(self, *words: str, **environment: str) -> None:
+        self.master, slave = pty.openpty()
+        self.shown = ""
+        self._read = 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _IN_TERMINAL, *own_command(), *words],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=own_environment() | {"TERM": "xterm", "COLUMNS": "120"} | environment,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def expect(self, text: str) -> str:
+        """Waits until `text` is shown; what was shown since the last text that was waited for."""
+        deadline = time.monotonic() + WAIT_S
+        while (found := self.shown.find(text, self._read)) < 0:
+            if not self._more(deadline):
+                raise AssertionError(f"{text!r} was never shown in {self.shown[self._read :]!r}")
+        seen = self.shown[self._read : found]
+        self._read = found + len(text)
+        return seen
+
+    def enter(self, text: str) -> None:
+        """Types `text` and Enter."""
+        os.write(self.master, text.encode() + b"\r")
+
+    def press(self, key: bytes) -> None:
+        os.write(self.master, key)
+
+    def end(self) -> int:
+        """Waits for the command to end; its exit code."""
+        deadline = time.monotonic() + WAIT_S
+        while self._more(deadline):
+            pass
+        return self.process.wait(WAIT_S)
+
+    def _more(self, deadline: float) -> bool:
+        if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
+            return False
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # the other side of a pty has closed
+            return False
+        self.shown += data.decode("utf-8", "replace")
+        return bool(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(WAIT_S)
+        os.close(self.master)
