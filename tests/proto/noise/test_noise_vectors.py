@@ -177,3 +177,16 @@ def test_a_channel_handshake_is_what_a_straight_line_derivation_gives() -> None:
     to_responder, to_initiator = state.outputs(b"", 2)
     for sending, sent in ((to_responder, case["initiator_sends"]), (to_initiator, case["responder_sends"])):
         assert ChaCha20Poly1305(sending).encrypt(bytes(12), b"one", b"").hex() == sent[0]
+
+
+def test_the_worked_example_of_the_specification_is_the_first_vector() -> None:
+    text = (FILE.parents[1] / "spec" / "noise.md").read_text(encoding="utf-8")
+    initiator, responder = side(GOOD[0], initiator=True), side(GOOD[0], initiator=False)
+    steps = [hashlib.sha256(GOOD[0]["protocol_name"].encode()).digest(), initiator._symmetric.mark()[0]]
+    for index in range(3):
+        writer, reader = (initiator, responder) if index % 2 == 0 else (responder, initiator)
+        reader.read_message(writer.write_message(bytes.fromhex(GOOD[0]["messages"][index]["payload"])))
+        steps += reader._symmetric.mark()[:2]
+    places = [text.find(step.hex()) for step in steps]
+    assert -1 not in places
+    assert places == sorted(places)
