@@ -26,7 +26,7 @@ from tools.vectors.identity_cast import (
     root_key,
     sign,
 )
-from tools.vectors.identity_texts import cards, documents, names, requests
+from tools.vectors.identity_texts import addresses, answers, approvals, cards, documents, messages, names, requests
 
 OUTPUT = Path(__file__).parents[2] / "vectors" / "identity.json"
 CERTIFICATE = "NZ-IDENTITY-01 certificate"
@@ -138,6 +138,7 @@ def _broken_certificates(root: Root) -> list[tuple[str, str, str, Fields]]:
         ("short nonce", "15 bytes", bad, {2: bytes(15)}),
         ("long key", "33 bytes", bad, {4: bytes(33)}),
         ("flag 4", "an unknown flag", bad, {6: 4}),
+        ("issued 2^37", "no calendar shows it", bad, {8: 1 << 37}),
         ("empty name", "a name that is empty must be absent", bad, {7: ""}),
         ("long name", "65 bytes", bad, {7: "n" * 65}),
         ("name of bytes", "text is asked for", bad, {7: b"alice"}),
@@ -176,6 +177,18 @@ def _forged_certificates(good: Certificate, key: SigningKey) -> list[Case]:
             "the neutral point as root_pk, with a signature that lax verifiers accept",
             forged,
             lax,
+        ),
+        (
+            "epoch 0, forged",
+            "the signature is judged before the epoch",
+            forged,
+            sign(root_key(255), CERTIFICATE, {**plain_fields(make_root()), 3: 0}),
+        ),
+        (
+            "equal keys, forged",
+            "the keys are judged before the signature",
+            "identity.bad-certificate",
+            sign(root_key(255), CERTIFICATE, {**plain_fields(make_root()), 4: bytes(make_root().identity)}),
         ),
         ("trailing byte", "one byte too many", "codec.bad-sign1", good.encoded + b"\0"),
         ("truncated", "one byte too few", "codec.bad-sign1", good.encoded[:-1]),
@@ -264,7 +277,10 @@ def retirements() -> list[Case]:
 
 def generate() -> dict[str, object]:
     """All cases; the same bytes at every run."""
-    groups = (mnemonics, nodes, epochs, certificates, admissions, retirements, requests, documents, cards, names)
+    groups = (
+        *(mnemonics, nodes, epochs, certificates, admissions, retirements, messages),
+        *(requests, approvals, answers, documents, addresses, cards, names),
+    )
     return {
         "specification": "spec/identity.md",
         "comment": "byte strings are hex; mnemonics and keys here are published and must never be used",

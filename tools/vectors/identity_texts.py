@@ -7,10 +7,11 @@ from nzcore.codec.cbor import Encodable
 from nzcore.proto.identity import armour
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.card import Card
-from nzcore.proto.identity.certificate import Flags
+from nzcore.proto.identity.certificate import Certificate, Flags
 from nzcore.proto.identity.document import sign_document
-from nzcore.proto.identity.rotation import PendingKeys
+from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
 from tools.vectors.identity_cast import (
+    EPOCH,
     NOW,
     Case,
     Fields,
@@ -72,6 +73,65 @@ def requests() -> list[Case]:
     ]
     first = case("request", "plain", "what the code on both screens is made of", encoded=good.encoded, code=good.code)
     return [first] + [case("request", name, comment, code, encoded=data) for name, comment, code, data in rows]
+
+
+def answers() -> list[Case]:
+    """What a node does with the certificate that answers its request."""
+    root, (signing, agreement) = make_root(), make_keys("alice 2")
+    current, other = make_certificate(root), make_keys("bob")
+
+    def answer(who: str = "alice 2", epoch: int = EPOCH + 1, flags: Flags = Flags.NONE, index: int = 0) -> Certificate:
+        return make_certificate(root, who, epoch=epoch, flags=flags, index=index)
+
+    half = root.certify(0, signing.public, other[1].public, epoch=EPOCH + 1, issued=NOW)
+    rows = [
+        ("the pending keys", "a higher epoch over them is taken up", "ok", answer()),
+        ("other keys", "the answer to another request", "identity.request-mismatch", answer("bob")),
+        ("another agreement key", "one of two keys is not enough", "identity.request-mismatch", half),
+        ("another node", "index 1 of the same identity", "identity.other-node", answer(index=1)),
+        ("a lower epoch", "older than the current certificate", "identity.older-epoch", answer(epoch=EPOCH - 1)),
+        ("the same epoch", "a fork of the current certificate", "identity.forked", answer(epoch=EPOCH)),
+        ("a final certificate", "the node is retired instead", "identity.retired", answer(flags=Flags.FINAL)),
+    ]
+    keys = {"sign_seed": signing.seed().reveal(), "agree_seed": agreement.seed().reveal()}
+    return [
+        case("answer", name, comment, code, current=current.encoded, answer=made.encoded, **keys)
+        for name, comment, code, made in rows
+    ]
+
+
+def approvals() -> list[Case]:
+    """What the holder of the mnemonic does with a request; each by the clock of NOW and with nothing else known."""
+    root, pending = make_root(), PendingKeys(*make_keys("alice 2"))
+    request = pending.request(make_certificate(root)).encoded
+    final = pending.request(make_certificate(root, flags=Flags.FINAL)).encoded
+    rows = [
+        ("plain", "name and flags stay, the epoch grows", "ok", request, 0),
+        ("another identity", "the mnemonic of somebody else", "identity.other-identity", request, 255),
+        ("a final certificate", "the node is retired", "identity.retired", final, 0),
+    ]
+    cases = []
+    for name, comment, code, encoded, byte in rows:
+        made = {"answer": approve(root, RotationRequest.parse(encoded), NOW).encoded} if code == "ok" else {}
+        entropy = bytes([byte]) * 32
+        cases.append(case("approval", name, comment, code, entropy=entropy, now=NOW, request=encoded, **made))
+    return cases
+
+
+def messages() -> list[Case]:
+    """Bare signatures, for formats without CBOR."""
+    keys, label = make_node(make_root()), "NZ-TEST-01 message"
+    signature = keys.sign_message(label, b"hello")
+    rows = [
+        ("plain", "label, a zero byte, message", "ok", label, b"hello"),
+        ("another label", "another purpose", "crypto.bad-signature", "NZ-TEST-01 messages", b"hello"),
+        ("a moved border", "the zero byte holds label and message apart", "crypto.bad-signature", label + "h", b"ello"),
+    ]
+    values = {"sign_seed": keys.seeds().signing.reveal(), "sign_pk": keys.certificate.sign_key, "signature": signature}
+    return [
+        case("message", name, comment, code, label=label_, message=message, **values)
+        for name, comment, code, label_, message in rows
+    ]
 
 
 def documents() -> list[Case]:
@@ -194,6 +254,42 @@ def cards() -> list[Case]:
         ),
     ]
     return cases + [case("card", name, comment, code, text=text) for name, comment, code, text in rows]
+
+
+def addresses() -> list[Case]:
+    good = [
+        ("IPv4", "", "tcp://192.0.2.7:7001", "tcp://192.0.2.7:7001", True),
+        ("IPv6", "compressed and in lower case", "tcp://[2001:DB8:0:0::7]:7001", "tcp://[2001:db8::7]:7001", True),
+        ("IPv6 with a scope", "the scope keeps its case", "tcp://[FE80::1%Eth0]:1", "tcp://[fe80::1%Eth0]:1", True),
+        ("a name", "in lower case", "tcp://Node-7.Example:80", "tcp://node-7.example:80", True),
+        ("port 0", "to listen on, not to dial", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0", False),
+        ("unspecified", "to listen on, not to dial", "tcp://[::]:7001", "tcp://[::]:7001", False),
+        ("multicast", "means many", "tcp://224.0.0.251:7001", "tcp://224.0.0.251:7001", False),
+    ]
+    bad = [
+        ("no scheme", "192.0.2.7:7001"),
+        ("another scheme", "udp://192.0.2.7:7001"),
+        ("no port", "tcp://192.0.2.7"),
+        ("port 65536", "tcp://192.0.2.7:65536"),
+        ("port with a leading zero", "tcp://192.0.2.7:07001"),
+        ("a path behind", "tcp://192.0.2.7:7001/"),
+        ("white space behind", "tcp://192.0.2.7:7001\n"),
+        ("IPv4 with three parts", "tcp://192.0.2:7001"),
+        ("IPv4 with a leading zero", "tcp://192.0.2.07:7001"),
+        ("IPv6 without brackets", "tcp://2001:db8::7:7001"),
+        ("IPv4 written as IPv6", "tcp://[::ffff:192.0.2.7]:7001"),
+        ("IPv4 written as IPv6 in hexadecimal", "tcp://[::ffff:c000:207]:7001"),
+        ("a scope on a global address", "tcp://[2001:db8::7%eth0]:7001"),
+        ("a scope of 16 characters", "tcp://[fe80::1%0123456789abcdef]:7001"),
+        ("a label that ends with a hyphen", "tcp://a-.example:1"),
+        ("a label of 64 characters", f"tcp://{'a' * 64}.example:1"),
+        ("a name outside ASCII", "tcp://b\u00fccher.example:1"),
+    ]
+    cases = [
+        case("address", name, comment or name, text=text, canonical=canonical, dialable=dialable)
+        for name, comment, text, canonical, dialable in good
+    ]
+    return cases + [case("address", name, name, "identity.bad-address", text=text) for name, text in bad]
 
 
 def names() -> list[Case]:

@@ -15,7 +15,7 @@ from nzcore.codec.cbor import Value
 from nzcore.crypto.hashing import sha256
 from nzcore.crypto.keys import AgreementPublic, VerifyKey
 from nzcore.proto.identity import armour
-from nzcore.proto.identity.fields import U32, Fields
+from nzcore.proto.identity.fields import MAX_ISSUED, U32, Fields
 from nzcore.proto.identity.names import sanitise
 from nzcore.proto.identity.signed import open_signed
 
@@ -85,7 +85,7 @@ class Certificate:
             dh_key=AgreementPublic(fields.binary(5, 32)),
             flags=Flags(fields.integer(6, 0, Flags.VOICE | Flags.FINAL)),
             name=sanitise(fields.text(7, limits.NAME_BYTES)) if 7 in fields else "",
-            issued=WallTime(fields.integer(8)),
+            issued=WallTime(fields.integer(8, 0, MAX_ISSUED)),
             node=compute_node_id(root, nonce),
             payload=opened.payload,
             encoded=bytes(data),

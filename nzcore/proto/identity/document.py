@@ -15,7 +15,7 @@ from nzcore.crypto.hashing import same_bytes
 from nzcore.crypto.keys import VerifyKey
 from nzcore.proto.identity import armour
 from nzcore.proto.identity.certificate import Certificate
-from nzcore.proto.identity.fields import U63, VERSION, Fields
+from nzcore.proto.identity.fields import MAX_ISSUED, U63, VERSION, Fields
 from nzcore.proto.identity.node_keys import NodeKeys
 from nzcore.proto.identity.signed import open_signed
 
@@ -50,7 +50,7 @@ class DocumentSignature:
             certificate=_certificate(fields),
             digest=fields.binary(2, DIGEST_BYTES),
             size=fields.integer(3),
-            issued=WallTime(fields.integer(4)),
+            issued=WallTime(fields.integer(4, 0, MAX_ISSUED)),
             encoded=bytes(data),
         )
 
@@ -75,7 +75,7 @@ def sign_document(keys: NodeKeys, digest: bytes, size: int, *, issued: WallTime)
     *Raises* UsageError `identity.bad-argument` for a digest or a number out of range; PeerError `identity.retired`
     where the node's certificate is final.
     """
-    if len(digest) != DIGEST_BYTES or not (0 <= size <= U63 and 0 <= issued <= U63):
+    if len(digest) != DIGEST_BYTES or not (0 <= size <= U63 and 0 <= issued <= MAX_ISSUED):
         raise UsageError("identity.bad-argument", digest_size=len(digest), size=size, issued=issued)
     value: Value = {0: VERSION, 1: keys.certificate.encoded, 2: digest, 3: size, 4: int(issued)}
     return DocumentSignature.parse(keys.sign(LABEL, value))

@@ -10,6 +10,7 @@ from nzcore.codec.cbor import Value
 VERSION = 1
 U32 = (1 << 32) - 1
 U63 = (1 << 63) - 1
+MAX_ISSUED = (1 << 37) - 1  # Unix seconds, in the year 6325: what every calendar library can still show
 
 
 class Fields:

@@ -23,7 +23,7 @@ from nzcore.proto.identity.certificate import (
     Retirement,
     compute_node_id,
 )
-from nzcore.proto.identity.fields import U32, U63, VERSION
+from nzcore.proto.identity.fields import MAX_ISSUED, U32, VERSION
 from nzcore.proto.identity.mnemonic import SEED_BYTES, Mnemonic
 from nzcore.proto.identity.names import sanitise
 from nzcore.proto.identity.signed import sign_object
@@ -86,8 +86,8 @@ class Root(Hidden):
     ) -> Certificate:
         """A certificate of node number `index` with these keys; `name` is sanitised first, empty for none.
 
-        *Raises* UsageError `identity.bad-argument` for an epoch outside 1 to 2³²−1, an `issued` before 1970, or keys
-        that are not all different; `crypto.wiped`.
+        *Raises* UsageError `identity.bad-argument` for an epoch outside 1 to 2³²−1, an `issued` outside 0 to 2³⁷−1, or
+        keys that are not all different; `crypto.wiped`.
         """
         return self._certify(self.nonce(index), sign_key, dh_key, epoch, name, flags, issued)
 
@@ -161,7 +161,7 @@ class Root(Hidden):
     ) -> Certificate:
         if (
             not 1 <= epoch <= MAX_EPOCH
-            or not 0 <= issued <= U63
+            or not 0 <= issued <= MAX_ISSUED
             or len({bytes(self.identity), bytes(sign_key), bytes(dh_key)}) < 3
         ):
             raise UsageError("identity.bad-argument", epoch=epoch, issued=issued)

@@ -7,14 +7,17 @@ import pytest
 
 from nzcore.base.errors import NzError, PeerError
 from nzcore.base.ids import IdentityId, NodeId
+from nzcore.crypto.keys import SigningKey
 from nzcore.crypto.secrets import SecretBytes
+from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.card import Card
 from nzcore.proto.identity.certificate import Certificate, Retirement, admit, next_epoch
 from nzcore.proto.identity.document import verify_document
 from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.proto.identity.names import sanitise, unique_petname
+from nzcore.proto.identity.node_keys import KeySeeds, labelled
 from nzcore.proto.identity.root import Root
-from nzcore.proto.identity.rotation import RotationRequest
+from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
 from tools.vectors import identity
 
 CASES = json.loads(identity.OUTPUT.read_text(encoding="utf-8"))["cases"]
@@ -60,6 +63,29 @@ def request(case):
     assert RotationRequest.parse(bytes.fromhex(case["encoded"])).code == case["code"]
 
 
+def approval(case):
+    root = Root.from_mnemonic(Mnemonic(bytes.fromhex(case["entropy"])))
+    made = approve(root, RotationRequest.parse(bytes.fromhex(case["request"])), case["now"])
+    assert made.encoded.hex() == case["answer"]
+
+
+def answer(case):
+    pending = PendingKeys.from_seeds(KeySeeds.decode(bytes.fromhex(case["sign_seed"] + case["agree_seed"])))
+    current, made = (Certificate.parse(bytes.fromhex(case[name])) for name in ("current", "answer"))
+    assert pending.apply(current, made).certificate == made
+
+
+def message(case):
+    key = SigningKey.from_seed(bytes.fromhex(case["sign_seed"]))
+    assert key.public.hex() == case["sign_pk"]
+    key.public.verify(bytes.fromhex(case["signature"]), labelled(case["label"], bytes.fromhex(case["message"])))
+
+
+def address(case):
+    parsed = Address.parse(case["text"])
+    assert (parsed.text, parsed.dialable) == (case["canonical"], case["dialable"])
+
+
 def document(case):
     digest, node_id = bytes.fromhex(case["digest"]), NodeId.parse(case["node"])
     assert verify_document(case["text"], digest, case["size"], node_id).node == node_id
@@ -78,7 +104,10 @@ def name(case):
 
 READERS = {
     reader.__name__: reader
-    for reader in (mnemonic, node, epoch, certificate, admission, retirement, request, document, card, name)
+    for reader in (
+        *(mnemonic, node, epoch, certificate, admission, retirement, message),
+        *(request, approval, answer, document, address, card, name),
+    )
 }
 
 
