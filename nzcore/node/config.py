@@ -4,8 +4,6 @@ A setting is a field of one of the sections below; its name is `section.field`. 
 or a value of another type, is refused with the place named, never ignored.
 """
 
-import os
-import tempfile
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +15,7 @@ from msgspec import Meta
 
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.control.config_ops import Setting, SettingValue
+from nzcore.store.files import replace
 
 CONFIG_BYTES = 1 << 16  # a hundred times what all settings together need
 
@@ -93,7 +92,7 @@ def store(path: Path, name: str, value: SettingValue) -> Config:
 
     Text is read as the setting's type; None removes the setting, which restores its default.
     *Raises* UsageError `node.unknown-setting` or `node.bad-setting`, UnavailableError `node.damaged-config`
-    or `node.unwritable`.
+    or `store.cannot-write`.
     """
     before = find(load(path), name)
     section, _, field = name.partition(".")
@@ -107,7 +106,7 @@ def store(path: Path, name: str, value: SettingValue) -> Config:
         config = msgspec.convert(document.unwrap(), Config)
     except msgspec.ValidationError as error:
         raise UsageError("node.bad-setting", f"{name} cannot be {value!r}: {_plain(error)}") from error
-    _replace(path, tomlkit.dumps(document))
+    replace(path, tomlkit.dumps(document).encode())
     return config
 
 
@@ -154,16 +153,3 @@ def _type_name(annotated: object) -> str:
 
 def _description(annotated: object) -> str:
     return next(meta.description or "" for meta in get_args(annotated)[1:] if isinstance(meta, Meta))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replaces the file at once, so that a reader never meets half of it."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".config-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except OSError as error:
-        raise UnavailableError("node.unwritable", f"cannot write {path}: {error.strerror}") from error

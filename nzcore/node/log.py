@@ -16,7 +16,7 @@ from nzcore.node.config import Log
 
 
 class NodeLog:
-    """Appends lines `{"at": ISO-8601 UTC, "level", "event", …}`. Use as a context manager; leaving it closes the file."""
+    """Appends lines `{"at": ISO-8601 UTC, "level", "event", …}`; a context manager that closes the file."""
 
     def __init__(self, path: Path, settings: Log) -> None:
         """*Raises* UnavailableError `node.unwritable`."""

@@ -8,13 +8,13 @@ Knows neither keys nor what they are for: contents are bytes. All calls block; d
 
 import struct
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 from nzcore.base.errors import PeerError, UnavailableError, UsageError
 from nzcore.crypto.aead import open_secret, seal_secret
 from nzcore.crypto.hashing import same_bytes, sha256
 from nzcore.crypto.passphrase import MODERATE, Cost, PassphraseSalt, derive
-from nzcore.crypto.secrets import SecretBytes, WrappingKey
+from nzcore.crypto.secrets import Hidden, SecretBytes, WrappingKey
 from nzcore.store.files import read, replace, require_private, write_new
 
 VERSION = 1
@@ -40,6 +40,53 @@ class _Parsed(NamedTuple):
     cost: Cost
     salt: bytes
     sealed: bytes
+
+
+class Vault(Hidden):
+    """An open vault: its contents can be read again and replaced without asking for the passphrase again.
+
+    Holds the key that the passphrase or the key file gave; whoever opened it wipes it.
+    """
+
+    __slots__ = ("_key", "_opened", "_path")
+
+    def __init__(self, path: Path, opened: _Parsed, key: WrappingKey) -> None:
+        """Use `open`."""
+        self._path = path
+        self._opened = opened
+        self._key = key
+
+    @classmethod
+    def open(cls, path: Path, *, passphrase: str | None = None, key_file: Path | None = None) -> Self:
+        """Tries the lock. Give the passphrase or the key file. *Raises* as `open_vault`."""
+        _one_of(passphrase, key_file)
+        parsed = _read(path)
+        if passphrase is not None:
+            lock, key = _BY_PASSPHRASE, derive_key(passphrase, parsed)
+        else:
+            assert key_file is not None
+            lock, key = _BY_KEY_FILE, _read_key(key_file)
+        try:
+            _unseal(parsed, lock, key).wipe()
+        except BaseException:
+            key.wipe()
+            raise
+        return cls(path, parsed, key)
+
+    def contents(self) -> SecretBytes:
+        """What is in the vault now; the caller wipes it. *Raises* UnavailableError as `open_vault`."""
+        return _unseal(_read(self._path), self._opened.lock, self._key)
+
+    def replace(self, contents: bytes) -> None:
+        """Puts other contents under the same lock, atomically: a crash leaves the old vault or the new one.
+
+        *Raises* UnavailableError `store.cannot-write`, UsageError `store.too-much-in-vault`.
+        """
+        lock, cost, salt = self._opened.lock, self._opened.cost, self._opened.salt
+        replace(self._path, _layout(contents, lock, cost, salt, self._key))
+
+    def wipe(self) -> None:
+        self._key.wipe()
 
 
 def create(
@@ -80,6 +127,17 @@ def open_vault(path: Path, *, passphrase: str | None = None, key_file: Path | No
         return _open(parsed, _BY_PASSPHRASE, derive_key(passphrase, parsed))
     assert key_file is not None
     return _open(parsed, _BY_KEY_FILE, _read_key(key_file))
+
+
+def seal(contents: bytes, passphrase: str, *, cost: Cost = MODERATE) -> bytes:
+    """A vault's bytes, to be carried elsewhere. *Raises* UsageError as `create`."""
+    return _sealed(contents, passphrase, None, cost)
+
+
+def unseal(data: bytes, passphrase: str) -> SecretBytes:
+    """What `seal` sealed; the caller wipes it. *Raises* as `open_vault` does for a damaged file, a wrong passphrase."""
+    parsed = parse(data)
+    return _open(parsed, _BY_PASSPHRASE, derive_key(passphrase, parsed))
 
 
 def lock_of(path: Path) -> Literal["passphrase", "key-file"]:
@@ -176,20 +234,23 @@ def _read(path: Path) -> _Parsed:
 
 def _open(parsed: _Parsed, lock: int, key: WrappingKey) -> SecretBytes:
     try:
-        if parsed.lock != lock:
-            raise UsageError("store.other-lock")
+        return _unseal(parsed, lock, key)
+    finally:
+        key.wipe()
+
+
+def _unseal(parsed: _Parsed, lock: int, key: WrappingKey) -> SecretBytes:
+    if parsed.lock != lock:
+        raise UsageError("store.other-lock")
+    try:
         return open_secret(key, LABEL, parsed.sealed, aad=parsed.header)
     except PeerError as error:
         # The checksum held, so the file is whole and it is the key that is another.
         wrong = "store.wrong-passphrase" if lock == _BY_PASSPHRASE else "store.wrong-key-file"
         raise UsageError(wrong) from error
-    finally:
-        key.wipe()
 
 
 def _sealed(contents: bytes, passphrase: str | None, key: WrappingKey | None, cost: Cost) -> bytes:
-    if len(contents) > CONTENTS_BYTES:
-        raise UsageError("store.too-much-in-vault", size=len(contents), limit=CONTENTS_BYTES)
     lock, salt = _BY_KEY_FILE, _NO_SALT
     if passphrase is not None:
         lock, salt = _BY_PASSPHRASE, PassphraseSalt.generate()
@@ -197,10 +258,18 @@ def _sealed(contents: bytes, passphrase: str | None, key: WrappingKey | None, co
     else:
         cost = _NO_COST
     assert key is not None
+    try:
+        return _layout(contents, lock, cost, salt, key)
+    finally:
+        key.wipe()
+
+
+def _layout(contents: bytes, lock: int, cost: Cost, salt: bytes, key: WrappingKey) -> bytes:
+    if len(contents) > CONTENTS_BYTES:
+        raise UsageError("store.too-much-in-vault", size=len(contents), limit=CONTENTS_BYTES)
     size = _HEADER.size + _SEAL_BYTES + len(contents) + _CHECK_BYTES
     header = _HEADER.pack(MAGIC, VERSION, lock, size, cost.operations, cost.memory_bytes, salt)
     body = header + seal_secret(key, LABEL, contents, aad=header)
-    key.wipe()
     return body + sha256(body)
 
 

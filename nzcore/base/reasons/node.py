@@ -15,4 +15,20 @@ REASONS = {
     ),
     "unknown-setting": Reason("there is no such setting", "`nzcore config list` names them all"),
     "bad-setting": Reason("not a value that this setting can have", "`nzcore config list` shows the types"),
+    "damaged-vault": Reason(
+        "the vault opens but holds no usable keys",
+        "restore the home from a copy, or make the same node again with `nzcore init --recover`",
+    ),
+    "bad-export": Reason("not the keys of an exported node", "export the node again where it runs"),
+    "passphrase-needed": Reason(
+        "the vault of this home is sealed under a passphrase", "type it in a terminal, or give --passphrase-file"
+    ),
+    "no-request": Reason("no rotation was asked for here", "make a request first with `nzcore identity request`"),
+    "service-down": Reason(
+        "a service that this needs is not running", "`nzcore service list` shows it; `nzcore service start` starts it"
+    ),
+    "not-up": Reason("the node's services do not run", "start the node with `nzcore up -d`"),
+    "not-ready": Reason("the node could not start", "`nzcore doctor` examines the home"),
+    "needs-running": Reason("this needs a running node", "start it with `nzcore up -d`"),
+    "essential-service": Reason("the node does not work without this service", "say --force if you mean it"),
 }

@@ -1,0 +1,123 @@
+"""The node's own identity at run time: its keys and the vault behind them, and everything that changes either.
+
+A change is written to the vault before it counts, so what the node says is what it would say after a crash.
+"""
+
+import time
+from typing import Self
+
+from nzcore.base.errors import UsageError
+from nzcore.base.instant import WallTime
+from nzcore.crypto.secrets import StoreKey
+from nzcore.node.export import export
+from nzcore.node.home import Home
+from nzcore.node.secrets import Secrets
+from nzcore.node.setup import write_certificate
+from nzcore.proto.identity.certificate import Certificate
+from nzcore.proto.identity.document import DocumentSignature, sign_document
+from nzcore.proto.identity.mnemonic import Mnemonic
+from nzcore.proto.identity.node_keys import NodeKeys
+from nzcore.proto.identity.root import Root
+from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
+from nzcore.store.vault import Vault
+
+
+class LocalIdentity:
+    """The keys of the node in a home. Made by `unlock`; whoever made it wipes it."""
+
+    def __init__(self, home: Home, vault: Vault, secrets: Secrets) -> None:
+        self._home = home
+        self._vault = vault
+        self._secrets = secrets
+
+    @classmethod
+    def unlock(cls, home: Home, passphrase: str | None) -> Self:
+        """Opens the vault: with the passphrase, or with the home's key file where it is None.
+
+        *Raises* UnavailableError `node.no-home`, `node.damaged-home`, `node.damaged-vault`, `store.*`; UsageError
+        `store.wrong-passphrase`, `node.passphrase-needed`.
+        """
+        home.require()
+        if passphrase is None and home.needs_passphrase():
+            raise UsageError("node.passphrase-needed")
+        key_file = None if home.needs_passphrase() else home.vault_key
+        vault = Vault.open(home.vault, passphrase=passphrase if key_file is None else None, key_file=key_file)
+        contents = vault.contents()
+        identity = cls(home, vault, Secrets.decode(contents.view()))
+        contents.wipe()
+        identity._publish()
+        return identity
+
+    @property
+    def keys(self) -> NodeKeys:
+        return self._secrets.keys
+
+    @property
+    def certificate(self) -> Certificate:
+        return self._secrets.keys.certificate
+
+    @property
+    def data_key(self) -> StoreKey:
+        """The key of the home's store."""
+        return self._secrets.data_key
+
+    def sign_document(self, digest: bytes, size: int) -> DocumentSignature:
+        """A detached signature of a file by its SHA-256. *Raises* PeerError `identity.bad-document`."""
+        return sign_document(self.keys, digest, size, issued=_now())
+
+    def rotate(self, mnemonic: Mnemonic) -> Certificate:
+        """Replaces the keys at once, certified by the mnemonic, which the caller wipes.
+
+        *Raises* PeerError `identity.other-identity` for another identity's words; UnavailableError `store.*`.
+        """
+        pending = PendingKeys.generate()
+        with Root.from_mnemonic(mnemonic) as root:
+            answer = approve(root, pending.request(self.certificate), _now())
+        self._take_up(pending, answer)
+        return answer
+
+    def request(self) -> RotationRequest:
+        """Fresh keys, kept in the vault until `apply`, and the text that asks for their certificate.
+
+        Asking again replaces the keys of an earlier request.
+        """
+        pending = PendingKeys.generate()
+        self._store(Secrets(self.keys, self.data_key, self._secrets.backup, pending))
+        return pending.request(self.certificate)
+
+    def apply(self, answer: Certificate) -> Certificate:
+        """Takes up the keys that `answer` certifies.
+
+        *Raises* UsageError `node.no-request` where none is pending; PeerError as `PendingKeys.apply`.
+        """
+        if self._secrets.pending is None:
+            raise UsageError("node.no-request")
+        self._take_up(self._secrets.pending, answer)
+        return answer
+
+    def export(self, passphrase: str) -> str:
+        """The keys, sealed under `passphrase`. Blocks for about 0.3 s."""
+        return export(self._secrets, passphrase)
+
+    def wipe(self) -> None:
+        self._secrets.wipe()
+        self._vault.wipe()
+
+    def _take_up(self, pending: PendingKeys, answer: Certificate) -> None:
+        keys = pending.apply(self.certificate, answer)
+        self._store(Secrets(keys, self.data_key, self._secrets.backup))
+        self._publish()
+
+    def _store(self, secrets: Secrets) -> None:
+        self._vault.replace(secrets.encode())
+        self._secrets = secrets
+
+    def _publish(self) -> None:
+        """Brings the public copy of the certificate up to date; the one in the vault is the truth."""
+        text = self.certificate.text.encode("ascii")
+        if not self._home.certificate.exists() or self._home.certificate.read_bytes() != text:
+            write_certificate(self._home, self.certificate)
+
+
+def _now() -> WallTime:
+    return WallTime(int(time.time()))

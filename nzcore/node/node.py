@@ -1,0 +1,125 @@
+"""The node: its identity, its services, and what it says of itself. Put together here and nowhere else.
+
+Knows who depends on whom; what each service does stands in `services.py`, what can be asked in `operations/`.
+"""
+
+from collections.abc import Callable, Iterable
+
+import trio
+
+import nzcore
+from nzcore.base.errors import UnavailableError
+from nzcore.control.node_ops import ServiceBrief
+from nzcore.control.node_ops import State as NodeState
+from nzcore.kernel import Backoff, Bus, Service, Supervisor
+from nzcore.kernel.states import State
+from nzcore.node.config import Config
+from nzcore.node.home import Home
+from nzcore.node.identity import LocalIdentity
+from nzcore.store.kv import KV
+
+
+class Node:
+    """One node. Making it starts nothing: operations that need no service work at once, `run` does the rest."""
+
+    def __init__(self, home: Home, identity: LocalIdentity, config: Config) -> None:
+        self.home = home
+        self.identity = identity
+        self.config = config
+        self.bus = Bus()
+        self.listening: Callable[[], list[str]] = list
+        """The addresses on which peers can reach the node."""
+        self.watchers: list[Callable[[], tuple[str, ...]]] = []
+        """Each says what it finds wrong, one line a problem; the supervisor's own word is added."""
+        self.kv: Callable[[], KV] = _no_store
+        """The store, which must not be kept: it is another one after the service restarted."""
+        self._supervisor: Supervisor | None = None
+        self._ready_at: float | None = None
+        self._stop = trio.Event()
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """*Raises* UnavailableError `node.not-up` while no service runs."""
+        if self._supervisor is None:
+            raise UnavailableError("node.not-up")
+        return self._supervisor
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the node was ready."""
+        return 0.0 if self._ready_at is None else trio.current_time() - self._ready_at
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every essential service was running once."""
+        return self._ready_at is not None
+
+    async def run(self, services: Iterable[Service], *, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Runs `services` until `request_stop` or cancellation, then stops them in reverse order.
+
+        Calls `on_ready` when every essential service runs. *Raises* UnavailableError `node.not-ready` where one does
+        not come up.
+        """
+        settings = self.config.supervision
+        supervisor = Supervisor(
+            services,
+            intensity=settings.intensity,
+            period_s=settings.period_s,
+            backoff=Backoff(initial_s=settings.backoff_s, max_s=settings.backoff_max_s),
+            bus=self.bus,
+        )
+        async with supervisor:
+            self._supervisor = supervisor
+            try:
+                self._check_started(supervisor)
+                self._ready_at = trio.current_time()
+                on_ready()
+                await self._stop.wait()
+            finally:
+                self._supervisor = None
+
+    def request_stop(self) -> None:
+        """Lets `run` end; returns at once. Harmless when repeated."""
+        if not self._stop.is_set():
+            self._stop.set()
+            self.bus.emit("node.stopping")
+
+    def state(self) -> NodeState:
+        """How the node is. *Raises* UnavailableError `node.not-up`."""
+        certificate = self.identity.certificate
+        problems = self.problems()
+        now = trio.current_time()
+        return NodeState(
+            node=certificate.node.text,
+            identity=certificate.root.text,
+            name=certificate.name,
+            version=nzcore.__version__,
+            uptime_s=round(self.uptime_s, 3),
+            listen=self.listening(),
+            services=[
+                ServiceBrief(
+                    name=one.name, state=one.state.value, restarts=one.restarts, since_s=round(now - one.since, 3)
+                )
+                for one in self.supervisor.list()
+            ],
+            peers=0,
+            channels=0,
+            healthy=not problems,
+            problems=problems,
+        )
+
+    def problems(self) -> list[str]:
+        """What is wrong now, one sentence each."""
+        return [*self.supervisor.problems(), *(problem for watch in self.watchers for problem in watch())]
+
+    def _check_started(self, supervisor: Supervisor) -> None:
+        for info in supervisor.list():
+            if info.essential and info.state is not State.RUNNING:
+                why = info.last_error or f"it waits for {info.held_by}"
+                raise UnavailableError(
+                    "node.not-ready", f"the service {info.name} did not start: {why}", service=info.name
+                )
+
+
+def _no_store() -> KV:
+    raise UnavailableError("node.not-up")

@@ -1,0 +1,1 @@
+"""What the node does when an operation is called: one handler for each operation of the table."""

@@ -1,0 +1,88 @@
+"""Handlers of the operations on the node's identity."""
+
+from functools import partial
+
+import trio
+
+from nzcore.control import identity_ops
+from nzcore.control.identity_ops import (
+    ApplyArgs,
+    Card,
+    CardArgs,
+    Export,
+    ExportArgs,
+    Identity,
+    Request,
+    RotateArgs,
+    SignArgs,
+    SignedText,
+)
+from nzcore.control.operation import Nothing
+from nzcore.ipc.connection import SendItem
+from nzcore.node.node import Node
+from nzcore.node.operations.handler import Handler
+from nzcore.proto.identity.address import Address
+from nzcore.proto.identity.card import MAX_ADDRESSES
+from nzcore.proto.identity.card import Card as CardMachine
+from nzcore.proto.identity.certificate import Certificate
+from nzcore.proto.identity.mnemonic import Mnemonic
+
+
+def show(node: Node, args: Nothing, send: SendItem) -> Identity:
+    certificate = node.identity.certificate
+    return Identity(
+        node=certificate.node.text,
+        identity=certificate.root.text,
+        name=certificate.name,
+        epoch=certificate.epoch,
+        sign_key=certificate.sign_key.hex(),
+        dh_key=certificate.dh_key.hex(),
+    )
+
+
+def sign(node: Node, args: SignArgs, send: SendItem) -> SignedText:
+    signature = node.identity.sign_document(bytes.fromhex(args.digest), args.size)
+    return SignedText(node=signature.node.text, signature=signature.text)
+
+
+def rotate(node: Node, args: RotateArgs, send: SendItem) -> Identity:
+    with Mnemonic.parse(args.mnemonic) as mnemonic:
+        certificate = node.identity.rotate(mnemonic)
+    return _changed(node, certificate, send)
+
+
+def request(node: Node, args: Nothing, send: SendItem) -> Request:
+    asked = node.identity.request()
+    return Request(node=asked.node.text, request=asked.text)
+
+
+def apply(node: Node, args: ApplyArgs, send: SendItem) -> Identity:
+    return _changed(node, node.identity.apply(Certificate.parse_text(args.certificate)), send)
+
+
+async def export(node: Node, args: ExportArgs, send: SendItem) -> Export:
+    """In a thread: the passphrase's cost, 0.3 s on purpose, must not hold up the node."""
+    sealed = await trio.to_thread.run_sync(partial(node.identity.export, args.passphrase))
+    return Export(node=node.identity.certificate.node.text, sealed=sealed)
+
+
+def card(node: Node, args: CardArgs, send: SendItem) -> Card:
+    known = [Address.parse(text) for text in node.listening()] if args.addresses else []
+    addresses = tuple(address for address in known if address.dialable)[:MAX_ADDRESSES]
+    return Card(card=CardMachine.make(node.identity.certificate, addresses).text)
+
+
+def _changed(node: Node, certificate: Certificate, send: SendItem) -> Identity:
+    node.bus.emit("identity.rotated", certificate.epoch)
+    return show(node, Nothing(), send)
+
+
+HANDLERS: dict[str, Handler] = {
+    identity_ops.SHOW.name: show,
+    identity_ops.SIGN.name: sign,
+    identity_ops.ROTATE.name: rotate,
+    identity_ops.REQUEST.name: request,
+    identity_ops.APPLY.name: apply,
+    identity_ops.EXPORT.name: export,
+    identity_ops.CARD.name: card,
+}

@@ -1,0 +1,11 @@
+"""Every handler by the name of its operation. A test holds it to the table of operations."""
+
+from nzcore.node.operations import config_handlers, identity_handlers, node_handlers, service_handlers
+from nzcore.node.operations.handler import Handler
+
+HANDLERS: dict[str, Handler] = {
+    **node_handlers.HANDLERS,
+    **service_handlers.HANDLERS,
+    **identity_handlers.HANDLERS,
+    **config_handlers.HANDLERS,
+}

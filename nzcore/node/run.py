@@ -1,0 +1,135 @@
+"""Running a node as a process: opened from its home, stopped by a signal, told about line by line."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from nzcore.base.errors import NzError, UsageError
+from nzcore.codec.types import builtins
+from nzcore.control.table import OPERATIONS
+from nzcore.control.verdict import Principal
+from nzcore.kernel import Service
+from nzcore.node import config
+from nzcore.node.dispatch import Dispatcher
+from nzcore.node.home import Home
+from nzcore.node.identity import LocalIdentity
+from nzcore.node.node import Node
+from nzcore.node.operations.node_handlers import EVENTS_WAITING, item_of
+from nzcore.node.services import BridgeService, IpcService, JournalService, MonitorService, StoreService
+from nzcore.store.database import Database
+from nzcore.store.lock import HomeLock
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+def run_node(home: Path, *, passphrase: str | None, on_event: Tell) -> int:
+    """Runs the node of `home` until SIGTERM, SIGINT or `node.stop`; 0 when it has stopped in good order.
+
+    `on_event` gets `{"event": "ready", "node", "listen"}` first, then `{"event": topic, "at", "value"}` for each event
+    of the bus; it must not wait.
+    *Raises* UnavailableError `store.home-busy`, `node.not-ready` and as `opened`; UsageError `store.wrong-passphrase`.
+    """
+    with opened(Home(home), passphrase) as node:
+        try:
+            trio.run(partial(_supervise, node, on_event), strict_exception_groups=True)
+        except BaseExceptionGroup as group:
+            raise _only_error(group) from group
+    return 0
+
+
+def run_offline(home: Path, *, passphrase: str | None, operation: str, args: dict[str, Any]) -> Any:
+    """Carries out an operation that needs no running node, on the home itself; the result as plain values.
+
+    *Raises* UsageError `node.needs-running` for other operations, and as `opened` and the operation do.
+    """
+    if operation not in OPERATIONS or not OPERATIONS[operation].offline:
+        raise UsageError("node.needs-running", operation=operation)
+    with opened(Home(home), passphrase) as node:
+
+        async def call() -> object:
+            outcome = Dispatcher(node)(Principal("owner", "offline"), operation, args, _send_nothing)
+            return await outcome if hasattr(outcome, "__await__") else outcome
+
+        return builtins(trio.run(call))
+
+
+@contextmanager
+def opened(home: Home, passphrase: str | None) -> Iterator[Node]:
+    """The node of a home, its lock held and its vault open; nothing runs yet. Leaving forgets the secrets.
+
+    *Raises* UnavailableError `node.no-home`, `node.damaged-*`, `store.home-busy`, `store.*`; UsageError
+    `node.passphrase-needed`, `store.wrong-passphrase`.
+    """
+    home.require()
+    settings = config.load(home.config)
+    home.make_folders()
+    with HomeLock(home.lock):
+        identity = LocalIdentity.unlock(home, passphrase)
+        try:
+            yield Node(home, identity, settings)
+        finally:
+            identity.wipe()
+
+
+def services_of(node: Node) -> list[Service]:
+    """The services of a node that is a process of its own."""
+    bridge = BridgeService()
+    monitor = MonitorService(node.bus, node.home.path, node.config.monitor)
+    store = StoreService(lambda: Database(node.home.database, node.identity.data_key, bridge.bridge))
+    node.watchers.append(lambda: monitor.problems)
+    node.kv = lambda: store.kv
+    return [
+        bridge,
+        store,
+        JournalService(node.bus, node.home.log, node.config.log),
+        monitor,
+        IpcService(node.home, Dispatcher(node), node.bus),
+    ]
+
+
+async def _supervise(node: Node, on_event: Tell) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_stop_on_signal, node)
+        await nursery.start(_tell_events, node, on_event)
+        await node.run(services_of(node), on_ready=lambda: on_event(_ready(node)))
+        nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(node: Node, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            node.request_stop()
+
+
+async def _tell_events(
+    node: Node, on_event: Tell, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Events from the node's being ready on; what led up to it is in the log."""
+    async with node.bus.subscribe("**", capacity=EVENTS_WAITING, overflow="drop_oldest", name="up") as events:
+        task_status.started()
+        async for event in events:
+            if node.is_ready:
+                item = item_of(event)
+                on_event({"event": item.topic, "at": item.at, "value": item.value})
+
+
+def _ready(node: Node) -> dict[str, Any]:
+    return {"event": "ready", "node": node.identity.certificate.node.text, "listen": node.listening()}
+
+
+async def _send_nothing(item: object) -> None:
+    """Operations that work offline send no items."""
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of ours behind a group, or the group itself."""
+    errors = group.exceptions
+    while len(errors) == 1 and isinstance(errors[0], BaseExceptionGroup):
+        errors = errors[0].exceptions
+    return errors[0] if len(errors) == 1 and isinstance(errors[0], NzError) else group
