@@ -1,0 +1,38 @@
+"""HELLO: the first frame each way (spec/channel.md §4). Unknown keys are ignored, so later versions may say more."""
+
+from msgspec import Struct
+
+from nzcore.base.errors import PeerError
+from nzcore.codec.frames import pack, unpack
+from nzcore.codec.types import builtins, convert
+from nzcore.proto.channel.config import HELLO_BYTES
+
+
+class Hello(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node says of itself when a channel opens."""
+
+    time: int
+    """Seconds since 1970 by the sender's clock: a hint on wrong clocks, nothing is decided by it."""
+
+    features: tuple[str, ...] = ()
+    """What the sender can do beyond the first version; what is not known is ignored."""
+
+    dk: bytes = b""
+    """Discovery key, 32 bytes, by which the receiver recognises the sender on a local network; empty: not given."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.time < 1 << 63 or len(self.dk) not in (0, 32):
+            raise ValueError("time or discovery key out of range")
+
+
+def encode_hello(hello: Hello) -> bytes:
+    """Payload of a HELLO frame: a MessagePack map."""
+    return pack(builtins(hello))
+
+
+def decode_hello(payload: bytes) -> Hello:
+    """*Raises* PeerError `channel.bad-hello`."""
+    try:
+        return convert(unpack(payload, max_bytes=HELLO_BYTES), Hello)
+    except PeerError as error:
+        raise PeerError("channel.bad-hello", f"the other side's HELLO cannot be read: {error.message}") from None
