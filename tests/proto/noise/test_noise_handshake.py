@@ -385,6 +385,10 @@ def test_no_text_of_these_objects_shows_a_secret() -> None:
     texts = repr(one) + repr(one._symmetric)
     transport = one.split(LABEL)
     texts += repr(transport) + str(transport)
-    for secret in [*secrets, transport.exporter]:
+    sender, recipient = pair(parse("N"))
+    run(sender, recipient)
+    envelope = sender.split_one_way(LABEL)
+    texts += repr(envelope) + str(envelope)
+    for secret in [*secrets, transport.exporter, envelope.exporter]:
         assert repr(secret)[2:-1] not in texts
         assert secret.hex() not in texts
