@@ -22,7 +22,7 @@ def command(session: Session) -> int:
     from nzcore.codec.types import builtins
     from nzcore.node.doctor import check_home
 
-    found = builtins(check_home(session.home.path))
+    found = builtins(check_home(session.home))
     assert isinstance(found, list)
     checks: list[dict[str, Any]] = [*found, *_ask_node(session)]
     session.show(checks, _human)

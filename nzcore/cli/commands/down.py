@@ -8,6 +8,7 @@ from nzcore.base.errors import UnavailableError
 from nzcore.cli.frame import command as declare
 from nzcore.cli.session import Session
 from nzcore.cli.spawn import wait_for_end
+from nzcore.store.lock import holder
 
 _END_S = 30.0  # more than all services together may take to stop
 
@@ -19,19 +20,9 @@ def command(session: Session) -> None:
 
     Returns when its process has ended.
     """
-    pid = _pid(session)
+    pid = holder(session.home.lock)
     stopping: dict[str, Any] = session.call("node.stop")
     seconds = session.timeout or _END_S
     if pid and not wait_for_end(pid, seconds):
         raise UnavailableError("cli.timeout", f"the node (process {pid}) has not ended within {seconds:g} s")
     session.show({**stopping, "stopped": True}, lambda _: ["stopped"])
-
-
-def _pid(session: Session) -> int | None:
-    """The process that holds the home's lock, as its lock file says."""
-    try:
-        text = session.home.lock.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    first = text.split()[:1]
-    return int(first[0]) if first and first[0].isdigit() else None

@@ -51,6 +51,12 @@ def _foreground(session: Session, passphrase: str | None) -> int:
     printer = Printer(as_json=session.json)
     try:
         return run_node(session.home.path, passphrase=passphrase, on_event=printer.put)
+    except UnavailableError as error:
+        if error.code != "store.home-busy":
+            raise
+        message = f"a node runs in {session.home.path} already (process {error.facts.get('pid')})"
+        hint = "nzcore state shows it, nzcore down stops it"
+        raise UnavailableError("store.home-busy", message, hint=hint, **error.facts) from error
     finally:
         notify("STOPPING=1")
         printer.close()

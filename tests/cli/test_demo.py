@@ -1,0 +1,102 @@
+"""The demo is real, says what failed, and leaves no process and no folder behind."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nzcore.cli.demo.play import play
+from nzcore.cli.demo.stage import Stage, failed
+from nzcore.cli.demo.steps import STEPS, Step
+from nzcore.cli.spawn import own_command, own_environment, wait_for_end
+
+from .conftest import WAIT_S, spawn
+from .terminal import Terminal
+
+pytestmark = pytest.mark.real
+
+
+def test_the_demo_goes_well_and_leaves_nothing(tmp_path: Path) -> None:
+    ended = spawn("demo", "--json", TMPDIR=str(tmp_path))
+    assert ended.code == 0, ended.out
+    result = ended.json
+    assert set(result) == {"ok", "steps", "pids"}
+    assert result["ok"] is True
+    assert [step["name"] for step in result["steps"]] == [step.name for step in STEPS]
+    assert all(step["ok"] and step["detail"] and step["seconds"] >= 0 for step in result["steps"])
+    assert result["pids"]
+    assert all(wait_for_end(pid, 0) for pid in result["pids"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_is_told_line_by_line_where_nothing_is_drawn(tmp_path: Path) -> None:
+    ended = spawn("demo", "--keep", TMPDIR=str(tmp_path))
+    lines = ended.out.splitlines()
+    assert [line.split()[:2] for line in lines[: len(STEPS)]] == [["ok", step.name] for step in STEPS]
+    (folder,) = tmp_path.iterdir()
+    assert f"nzcore --home {folder}/alice up -d" in ended.out
+    assert spawn("--home", f"{folder}/alice", "--json", "identity", "show").json["name"] == "alice"
+
+
+def test_the_demo_in_a_terminal_is_a_table(tmp_path: Path) -> None:
+    with Terminal("demo", TMPDIR=str(tmp_path)) as terminal:
+        terminal.expect("all steps went well")
+        assert terminal.end() == 0
+        assert "what came of it" in terminal.shown
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_takes_its_processes_along(tmp_path: Path, ending: signal.Signals) -> None:
+    child = subprocess.Popen(
+        [*own_command(), "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=own_environment() | {"TMPDIR": str(tmp_path)},
+    )
+    assert child.stdout
+    while True:
+        line = child.stdout.readline()
+        assert line
+        if line.split()[1] == "up":
+            break
+    pid = int(line.split("process")[1])
+    child.send_signal(ending)
+    _, err = child.communicate(timeout=WAIT_S)
+    assert child.returncode == 130
+    assert "Traceback" not in err
+    assert wait_for_end(pid, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_step_ends_the_play_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def breaks(_: Stage) -> str:
+        raise failed("it broke")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen: list[int] = []
+    steps = (*STEPS[:2], Step("break", "fails", breaks), *STEPS[2:])
+    with Stage() as stage:
+        result = play(stage, steps, lambda outcomes: seen.append(len(outcomes)))
+        assert not wait_for_end(result["pids"][0], 0)
+    assert result["ok"] is False
+    assert [(step["name"], step["ok"]) for step in result["steps"]] == [("init", True), ("up", True), ("break", False)]
+    assert result["steps"][-1]["detail"] == "it broke"
+    assert seen == [1, 2, 3]
+    assert wait_for_end(result["pids"][0], 0)
+    assert not stage.folder.exists()
+
+
+def test_a_node_that_does_not_start_is_a_failed_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Stage() as stage:
+        STEPS[0].act(stage)
+        (stage.folder / "alice" / "vault").write_bytes(b"nonsense")
+        result = play(stage, STEPS[1:], lambda _: None)
+    assert [(step["name"], step["ok"]) for step in result["steps"]] == [("up", False)]
+    assert "alice did not start" in result["steps"][0]["detail"]
+    assert json.dumps(result)
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,160 @@
+"""What a node's keys and its identity's words do by command, with a running node and without one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nzcore.cli.commands.identity import _qr
+
+from .conftest import Run, spawn
+
+
+@pytest.fixture
+def resting(run: Run, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A home whose node does not run, with its words beside it in `words`."""
+    made = run("--home", tmp_path / "a", "--json", "init", "--no-passphrase", "--mnemonic-out", tmp_path / "words").json
+    return tmp_path / "a", made
+
+
+@pytest.fixture
+def letter(tmp_path: Path) -> Path:
+    path = tmp_path / "letter"
+    path.write_bytes(b"dear bob" * 100_000)
+    return path
+
+
+def test_a_node_shows_who_it_is_running_or_not(
+    run: Run, home: str, node: dict[str, Any], resting: tuple[Path, dict[str, Any]]
+) -> None:
+    for place, made in ((home, node), resting):
+        shown = run("--home", place, "--json", "identity", "show").json
+        assert set(shown) == {"node", "identity", "name", "epoch", "sign_key", "dh_key"}
+        assert (shown["node"], shown["identity"]) == (made["node"], made["identity"])
+
+
+def test_a_signature_verifies_anywhere_and_for_this_file_and_node_only(
+    run: Run, home: str, node: dict[str, Any], letter: Path, tmp_path: Path, resting: tuple[Path, dict[str, Any]]
+) -> None:
+    text = run("--home", home, "identity", "sign", letter).out
+    signature = tmp_path / "letter.sig"
+    signature.write_text(text)
+    for sig in (str(signature), text):
+        good = run("--home", tmp_path / "nowhere", "--json", "identity", "verify", letter, sig, node["node"]).json
+        assert (good["valid"], good["node"], good["size"]) == (True, node["node"], 800_000)
+    assert run("identity", "verify", letter, signature, node["node"]).out.startswith("good signature\n")
+    other = run("--json", "identity", "verify", letter, signature, resting[1]["node"])
+    assert (other.code, other.error["code"]) == (1, "identity.other-node")
+    letter.write_bytes(letter.read_bytes() + b"!")
+    changed = run("--json", "identity", "verify", letter, signature, node["node"])
+    assert (changed.code, changed.out, changed.error["code"]) == (1, "", "identity.document-changed")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("FILE", "nzsig:AAAA", "nzn1x"), "base.bad-text"),
+        (("FILE", "nzsig:AAAA", "NODE"), "identity.bad-text"),
+        (("FILE", "/nonexistent", "NODE"), "cli.unreadable"),
+        (("/nonexistent", "SIG", "NODE"), "cli.unreadable"),
+    ],
+)
+def test_what_is_no_signature_is_one_sentence(
+    run: Run, home: str, node: dict[str, Any], letter: Path, words: tuple[str, ...], code: str
+) -> None:
+    signature = run("--home", home, "--json", "identity", "sign", letter).json["signature"]
+    real = {"FILE": str(letter), "NODE": node["node"], "SIG": signature}
+    ended = run("--json", "identity", "verify", *(real.get(word, word) for word in words))
+    assert (ended.code, ended.error["code"]) == (1, code)
+
+
+def test_keys_are_rotated_with_the_words_and_the_node_stays(run: Run, resting: tuple[Path, dict[str, Any]]) -> None:
+    home, made = resting
+    before = run("--home", home, "--json", "identity", "show").json
+    after = run("--home", home, "--json", "identity", "rotate", "--mnemonic-file", home.parent / "words").json
+    assert after["node"] == made["node"]
+    assert after["epoch"] > before["epoch"]
+    assert after["sign_key"] != before["sign_key"]
+    assert run("--home", home, "--json", "identity", "show").json == after
+
+
+def test_rotation_needs_the_words(run: Run, resting: tuple[Path, dict[str, Any]]) -> None:
+    ended = run("--home", resting[0], "--json", "identity", "rotate")
+    assert (ended.code, ended.error["code"]) == (2, "cli.no-mnemonic")
+
+
+def test_a_rotation_by_request_never_brings_the_words_to_the_node(
+    run: Run, resting: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    home, made = resting
+    before = run("--home", home, "--json", "identity", "show").json
+    asked = run("--home", home, "identity", "request")
+    assert "code to compare" in asked.err
+    (tmp_path / "request").write_text(asked.out)
+    answer = run("--json", "identity", "sign", tmp_path / "request", "--mnemonic-file", tmp_path / "words").json
+    assert answer["node"] == made["node"]
+    (tmp_path / "answer").write_text(answer["certificate"])
+    after = run("--home", home, "--json", "identity", "apply", tmp_path / "answer").json
+    assert (after["node"], after["epoch"]) == (made["node"], answer["epoch"])
+    assert after["sign_key"] != before["sign_key"]
+
+
+def test_an_export_is_the_same_node_elsewhere(run: Run, resting: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    home, made = resting
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\n")
+    secret.chmod(0o600)
+    export = tmp_path / "export"
+    run("--home", home, "identity", "export", export, "--export-passphrase-file", secret)
+    assert export.stat().st_mode & 0o077 == 0
+    words = ("identity", "import", export, "--no-passphrase", "--export-passphrase-file")
+    wrong = run("--home", tmp_path / "b", "--json", *words, tmp_path / "words")
+    assert wrong.code == 1
+    assert not (tmp_path / "b").exists()
+    moved = run("--home", tmp_path / "b", "--json", *words, secret).json
+    assert (moved["node"], moved["identity"]) == (made["node"], made["identity"])
+    over = run("--home", tmp_path / "b", "--json", *words, secret)
+    assert (over.code, over.error["code"]) == (1, "cli.home-exists")
+
+
+def test_an_export_overwrites_nothing_and_needs_a_passphrase(run: Run, home: str, letter: Path, tmp_path: Path) -> None:
+    taken = run("--home", home, "--json", "identity", "export", letter)
+    assert (taken.code, taken.error["code"]) == (1, "cli.file-exists")
+    bare = run("--home", home, "--json", "identity", "export", tmp_path / "new")
+    assert (bare.code, bare.error["code"]) == (2, "cli.passphrase-needed")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_card_is_public_text_and_a_picture(run: Run, home: str) -> None:
+    card = run("--home", home, "--json", "identity", "card").json
+    assert list(card) == ["card"]
+    assert card["card"].lower().startswith("nzc:")
+    bare = run("--home", home, "identity", "card", "--no-addresses").out.strip()
+    assert len(bare) <= len(card["card"])
+    drawn = run("--home", home, "identity", "card", "--qr").out
+    assert "█" in drawn
+    assert drawn.splitlines()[-1] == card["card"]
+
+
+def test_the_drawn_code_reads_back_as_the_card() -> None:
+    zxing = pytest.importorskip("zxingcpp", reason="pictures are read by the extra zxing-cpp")
+    image = pytest.importorskip("PIL.Image", reason="pictures are drawn by the extra pillow")
+    text = "nzc:" + "ABCDEFGHIJKLMNOP234567" * 20
+    rows = _qr(text).split("\n")
+    pixels = [[c in half for c in row] for row in rows for half in ("█▀", "█▄")]
+    picture = image.new("L", (len(pixels[0]) * 4, len(pixels) * 4))
+    for y in range(picture.height):
+        for x in range(picture.width):
+            picture.putpixel((x, y), 255 if pixels[y // 4][x // 4] else 0)
+    assert [code.text for code in zxing.read_barcodes(picture)] == [text.upper()]
+
+
+@pytest.mark.real
+def test_a_certificate_comes_by_standard_input_too(resting: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    home, made = resting
+    asked = spawn("--home", str(home), "--json", "identity", "request").json["request"]
+    words = str(tmp_path / "words")
+    answer = spawn("--json", "identity", "sign", "-", "--mnemonic-file", words, stdin=asked).json["certificate"]
+    after = spawn("--home", str(home), "--json", "identity", "apply", stdin=answer)
+    assert after.code == 0, after.err
+    assert after.json["node"] == made["node"]
