@@ -11,11 +11,10 @@ from nzcore.crypto.aead import CountingCipher
 from nzcore.crypto.hashing import hkdf, hmac_sha256, sha256
 from nzcore.crypto.keys import AgreementSecret, KemSecret, SigningKey
 from nzcore.crypto.passphrase import Cost, derive
-from tools.vectors import ml_kem
+from tools.vectors import edwards, ml_kem
 
 Case = dict[str, object]
 
-GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
 LABEL = "NZ-VECTORS-01 crypto"
 
 CBOR_REFUSED = [
@@ -113,7 +112,7 @@ def _signed(key: SigningKey, payload: bytes, label: str) -> bytes:
 def _signatures() -> Iterator[Case]:
     key, message = SigningKey.from_seed(seed("signer")), b"message"
     good = key.sign(message)
-    s = int.from_bytes(good[32:], "little") + GROUP_ORDER
+    s = int.from_bytes(good[32:], "little") + edwards.ORDER
     fields = {"public": key.public, "message": message}
     yield _case("signature", "good", "RFC 8032", **fields, seed=seed("signer"), signature=good)
     unreduced = good[:32] + s.to_bytes(32, "little")
@@ -123,9 +122,14 @@ def _signatures() -> Iterator[Case]:
     changed = good[:63] + bytes([good[63] ^ 1])
     yield _case("signature", "changed", "one bit of S", "crypto.bad-signature", **fields, signature=changed)
     yield _case("signature", "short", "63 bytes", "crypto.bad-signature", **fields, signature=good[:63])
-    for name, public in SMALL_ORDER:
+    for name, make in [("R", edwards.with_torsion_in_commitment), ("A", edwards.with_torsion_in_key)]:
+        public, signature = make(seed("signer"), message)
+        comment = "verifies with a cofactor, not without"
+        torsion = {"public": public, "message": message, "signature": signature}
+        yield _case("signature", f"part of order 8 in {name}", comment, "crypto.bad-signature", **torsion)
+    for name, small in SMALL_ORDER:
         # With R = identity and S = 0, lenient verifiers accept this for some or all messages.
-        forged = {"public": public, "message": message, "signature": b"\x01" + bytes(63)}
+        forged = {"public": small, "message": message, "signature": b"\x01" + bytes(63)}
         yield _case("signature", f"key of small order: {name}", "fits any message", "crypto.bad-signature", **forged)
 
 
