@@ -5,6 +5,8 @@ bus, so nothing secret is logged.
 """
 
 import logging
+import os
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,16 @@ import structlog
 
 from nzcore.base.errors import UnavailableError
 from nzcore.node.config import Log
+from nzcore.node.home import FILE_MODE
+
+
+class _PrivateFiles(RotatingFileHandler):
+    """Makes each file readable by its owner only, whatever the umask says (spec/env.md §1)."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(
+            self.baseFilename, "a", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, FILE_MODE)
+        )
 
 
 class NodeLog:
@@ -21,7 +33,7 @@ class NodeLog:
     def __init__(self, path: Path, settings: Log) -> None:
         """*Raises* UnavailableError `node.unwritable`."""
         try:
-            self._handler = RotatingFileHandler(
+            self._handler = _PrivateFiles(
                 path, maxBytes=settings.max_bytes, backupCount=settings.keep, encoding="utf-8"
             )
         except OSError as error:
