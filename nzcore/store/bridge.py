@@ -158,8 +158,7 @@ class AsyncioBridge:
         else:
             self._places += 1
 
-    def _thread_ended(self, death: BaseException | None) -> None:
-        self._death = death
+    def _thread_ended(self) -> None:
         self._down.set()
         for call in list(self._calls):
             self._finish(call, outcome.Error(self._down_error()))
@@ -181,6 +180,9 @@ class AsyncioBridge:
     # --- in the asyncio thread
 
     def _start(self, call: _Call) -> None:
+        if self._ending:  # came between the loop's end and the news of it
+            self._send(call, outcome.Error(self._down_error()))
+            return
         call.task = self._loop.create_task(_drive(call.fn))
         call.task.add_done_callback(lambda task: self._report(call, task))
 
@@ -201,6 +203,9 @@ class AsyncioBridge:
             refusal = UnavailableError("store.call-cancelled" if own else "store.bridge-down")
             refusal.__cause__ = error
             result = outcome.Error(refusal)
+        self._send(call, result)
+
+    def _send(self, call: _Call, result: outcome.Outcome[object]) -> None:
         try:
             self._token.run_sync_soon(self._finish, call, result)
         except trio.RunFinishedError:  # nobody is left to tell
@@ -213,16 +218,16 @@ class AsyncioBridge:
             self._loop.run_forever()
         except BaseException as error:  # the crash boundary of the thread: told to every caller
             death = error
-        self._ending = True
+        self._death, self._ending = death, True
         try:
             self._wind_up()
         finally:
             self._loop.close()
-            self._tell_end(death)
+            self._tell_end()
 
-    def _tell_end(self, death: BaseException | None) -> None:
+    def _tell_end(self) -> None:
         try:
-            self._token.run_sync_soon(self._thread_ended, death)
+            self._token.run_sync_soon(self._thread_ended)
         except trio.RunFinishedError:
             return
 
@@ -231,7 +236,7 @@ class AsyncioBridge:
         for task in tasks:
             task.cancel()
         if tasks:
-            self._loop.run_until_complete(asyncio.wait(tasks))
+            self._loop.run_until_complete(asyncio.wait(tasks, timeout=CANCEL_GRACE_S))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
 
 

@@ -21,6 +21,7 @@ from nzcore.store.batch import Batcher
 from nzcore.store.bridge import AsyncioBridge
 from nzcore.store.kv import SealedKV
 from nzcore.store.schema import open_file, open_reader
+from nzcore.store.scrub import Scrub
 from nzcore.store.sealing import Head, Sealer, StoredRow
 from nzcore.store.transaction import Operation, Outcome, Table, read, scan
 
@@ -90,11 +91,23 @@ class Database(SealedKV):
         return {"writes": self._writes.statistics(), "reads": self._reads.statistics()}
 
     async def verify(self) -> int:
-        """Reads and opens everything, compares it with the sealed head, returns the number of rows.
+        """Reads and opens everything as it is now, compares it with the sealed head, returns the number of rows.
 
-        Writers wait meanwhile; readers don't. *Raises* UnavailableError `store.damaged-row`, `store.rows-changed`.
+        Nobody waits meanwhile, but the write-ahead log grows until this returns.
+        *Raises* UnavailableError `store.damaged-row`, `store.rows-changed`.
         """
-        return await self._run(self._writer, self._table.verify)
+        if not self._open:
+            raise self._closed_error()
+        connection = await self._bridge.run(self._start, partial(open_reader, self._path))
+        try:
+            scrub = await self._bridge.run(connection.call, Scrub, connection._conn, self._sealer)
+            while await self._bridge.run(connection.call, scrub.step):
+                pass
+        finally:
+            if self._bridge.alive:
+                with trio.CancelScope(shield=True):  # at most one page
+                    await self._bridge.run(connection.close)
+        return scrub.rows
 
     async def _fetch(self, place: bytes) -> StoredRow | None:
         return await self._reads.submit(place)
@@ -138,7 +151,21 @@ class Database(SealedKV):
         self._reader_connection: sqlite3.Connection = self._reader._conn
 
     async def _start(self, connector: Callable[[], sqlite3.Connection]) -> _Connection:
-        return cast("_Connection", await _Connection(connector, 64))
+        refusals: list[NzError] = []
+
+        def connect() -> sqlite3.Connection:
+            try:
+                return connector()
+            except NzError as error:
+                # aiosqlite does not wait for its thread when connecting fails: it would outlive the loop.
+                refusals.append(error)
+                return sqlite3.connect(":memory:")
+
+        connection = cast("_Connection", await _Connection(connect, 64))
+        for refusal in refusals:
+            await connection.close()
+            raise refusal
+        return connection
 
     async def _disconnect(self) -> None:
         # The reader first, so that closing the writer, as the last one, empties the write-ahead log.

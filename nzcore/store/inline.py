@@ -13,6 +13,7 @@ from nzcore.base.errors import NzError
 from nzcore.crypto.secrets import StoreKey
 from nzcore.store.kv import SealedKV
 from nzcore.store.schema import open_file, open_memory
+from nzcore.store.scrub import Scrub
 from nzcore.store.sealing import Head, Sealer, StoredRow
 from nzcore.store.transaction import Operation, Table, read, scan
 
@@ -49,8 +50,15 @@ class InlineKV(SealedKV):
 
     async def verify(self) -> int:
         """As `Database.verify`."""
+        connection = self._open()
+        scrub = Scrub(connection, self._sealer)
+        try:
+            while scrub.step():
+                pass
+        finally:
+            connection.execute("ROLLBACK")
         await trio.lowlevel.checkpoint()
-        return self._table.verify()
+        return scrub.rows
 
     async def _fetch(self, place: bytes) -> StoredRow | None:
         await trio.lowlevel.checkpoint()

@@ -197,6 +197,8 @@ class SealedKV(ABC):
         for operation, version in zip(operations, versions, strict=True):
             deleted = operation.value is None
             self._indexes.note(operation.ns, operation.name, present=not deleted)
+            if not deleted:
+                self._indexes.note("", operation.ns, present=True)  # the first put registers its namespace
             self._watchers.publish(operation.ns, Change(operation.name, version, deleted))
 
 

@@ -6,6 +6,7 @@ Plain calls on stdlib `sqlite3`; knows no keys, but is handed the first head to 
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from nzcore.base.errors import NzError, UnavailableError
@@ -26,6 +27,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 NEWEST = len(MIGRATIONS)
+PARTS = {"kv", "kv_place", "head"}  # tables and indexes that must be there in the end
+
+# UnicodeError: sqlite3 fails to report what it finds when names in a damaged file are no text.
+DISK_ERRORS = (sqlite3.Error, OSError, UnicodeError)
 
 FirstHead = Callable[[], tuple[int, bytes]]
 
@@ -44,10 +49,11 @@ def open_file(path: Path, first_head: FirstHead) -> sqlite3.Connection:
             _examine(connection, path)
             _settle(connection)
             _migrate(connection)
+            _require_parts(connection)
         except BaseException:
             connection.close()
             raise
-    except (sqlite3.Error, OSError) as error:
+    except DISK_ERRORS as error:
         raise disk_error(error, "store.cannot-open") from error
     return connection
 
@@ -58,7 +64,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection = _connect(path)
         connection.execute("PRAGMA query_only = ON")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    except sqlite3.Error as error:
+    except DISK_ERRORS as error:
         raise disk_error(error, "store.cannot-open") from error
     return connection
 
@@ -73,7 +79,7 @@ def open_memory(first_head: FirstHead) -> sqlite3.Connection:
 def disk_error(error: Exception, otherwise: str) -> NzError:
     """What a failure of SQLite or the system means; `otherwise` is the code where nothing more is known."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, UnicodeError):
         return UnavailableError("store.damaged-database", problem=str(error))
     if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in (28, 122):
         return UnavailableError("store.disk-full", problem=str(error))
@@ -83,6 +89,7 @@ def disk_error(error: Exception, otherwise: str) -> NzError:
 def _connect(path: Path) -> sqlite3.Connection:
     # Used from one thread at a time, but inline stores may be closed from another than they were opened in.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")  # we store none; damage may show some
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -151,3 +158,9 @@ def _migrate(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("COMMIT")
+
+
+def _require_parts(connection: sqlite3.Connection) -> None:
+    missing = PARTS - {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    if missing:
+        raise UnavailableError("store.damaged-database", problem=f"missing: {', '.join(sorted(missing))}")

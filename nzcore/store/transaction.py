@@ -11,12 +11,11 @@ from functools import cache
 from typing import NamedTuple
 
 from nzcore.base.errors import NzError, UnavailableError, UsageError
-from nzcore.store.schema import disk_error
+from nzcore.store.schema import DISK_ERRORS, disk_error
 from nzcore.store.sealing import INDEX_BITS, PLACE_BYTES, SUM_MODULUS, TAG_BYTES, Head, Sealer, StoredRow
 
 MAX_OPERATIONS = 1024  # of one caller's transaction; a shared one holds at most 16 of these, within 16 bits of index
 READ_SIZES = (1, 4, 16, 64, 256)  # places a SELECT: few shapes, so that prepared statements are found again
-SCRUB_ROWS = 1024
 
 _PUT = (
     "INSERT INTO kv (place, version, sealed) VALUES (?, ?, ?) "
@@ -54,10 +53,7 @@ class Table:
         """*Raises* UnavailableError `store.foreign-database`, `store.damaged-database`."""
         self._connection = connection
         self._sealer = sealer
-        row = connection.execute("SELECT counter, sealed FROM head").fetchone()
-        if row is None:
-            raise UnavailableError("store.damaged-database", problem="the head is missing")
-        self.head = sealer.open_head(*row)
+        self.head = read_head(connection, sealer)
         names = (sealer.open_row(row)[0] for row in self._rows_of(""))
         self._namespaces = frozenset(names)
 
@@ -77,27 +73,10 @@ class Table:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
+        except DISK_ERRORS as error:
             raise disk_error(error, "store.write-failed") from error
         self.head, self._namespaces = head, namespaces
         return outcomes
-
-    def verify(self) -> int:
-        """Opens every row, compares count and sum with the head, and returns the count. Reads everything.
-
-        *Raises* UnavailableError `store.damaged-row`, `store.rows-changed`.
-        """
-        count, total, after = 0, 0, bytes(PLACE_BYTES)
-        end = b"\xff" * PLACE_BYTES
-        while page := self._connection.execute(_SCAN, (after, end, SCRUB_ROWS)).fetchall():
-            for row in map(StoredRow._make, page):
-                self._sealer.open_row(row)
-                count += 1
-                total += self._sealer.leaf(row.place, row.version, row.sealed[-TAG_BYTES:])
-            after = page[-1][0]
-        if (count, total % SUM_MODULUS) != (self.head.rows, self.head.total):
-            raise UnavailableError("store.rows-changed", rows=count, expected=self.head.rows)
-        return count
 
     def _apply(self, requests: Sequence[Sequence[Operation]]) -> tuple[list[Outcome], Head, frozenset[str]]:
         plan = _Plan(self._sealer, self.head, self._look([op.place for request in requests for op in request]))
@@ -188,11 +167,22 @@ class _Plan:
         self.head = self.head._replace(rows=count, total=total % SUM_MODULUS)
 
 
+def read_head(connection: sqlite3.Connection, sealer: Sealer) -> Head:
+    """The head on disk. *Raises* UnavailableError `store.foreign-database`, `store.damaged-database`."""
+    try:
+        row = connection.execute("SELECT counter, sealed FROM head").fetchone()
+    except DISK_ERRORS as error:
+        raise disk_error(error, "store.read-failed") from error
+    if row is None:
+        raise UnavailableError("store.damaged-database", problem="the head is missing")
+    return sealer.open_head(*row)
+
+
 def read(connection: sqlite3.Connection, places: list[bytes]) -> dict[bytes, StoredRow]:
     """The rows at these places. *Raises* UnavailableError `store.read-failed` and the like."""
     try:
         return {row[0]: StoredRow._make(row) for row in _select(connection, _READ, places)}
-    except sqlite3.Error as error:
+    except DISK_ERRORS as error:
         raise disk_error(error, "store.read-failed") from error
 
 
@@ -201,7 +191,7 @@ def scan(connection: sqlite3.Connection, tag: bytes, after: bytes, limit: int) -
     end = tag + b"\xff" * (PLACE_BYTES - TAG_BYTES)
     try:
         return [StoredRow._make(row) for row in connection.execute(_SCAN, (after, end, limit))]
-    except sqlite3.Error as error:
+    except DISK_ERRORS as error:
         raise disk_error(error, "store.read-failed") from error
 
 
