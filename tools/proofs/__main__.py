@@ -9,17 +9,20 @@ from collections.abc import Callable, Mapping
 from tools.proofs import fuzz, vectors
 from tools.proofs.report import Report
 
+CRASHES = 200
+FAULTS = 1000
+
 
 def _fuzz(options: argparse.Namespace) -> list[Report]:
     return fuzz.prove(seconds=options.seconds, seed=options.seed, names=options.target)
 
 
 def _crash(options: argparse.Namespace) -> list[Report]:
-    return _elsewhere("crash", "tools.prove_store_crash", options)
+    return _elsewhere("crash", "tools.prove_store_crash", options.count or CRASHES, options.seed)
 
 
 def _faults(options: argparse.Namespace) -> list[Report]:
-    return _elsewhere("faults", "tools.prove_faults", options)
+    return _elsewhere("faults", "tools.prove_faults", options.count or FAULTS, options.seed)
 
 
 def _vectors(_options: argparse.Namespace) -> list[Report]:
@@ -34,11 +37,11 @@ PROOFS: Mapping[str, tuple[str, Callable[[argparse.Namespace], list[Report]]]] =
 }
 
 
-def _elsewhere(name: str, module: str, options: argparse.Namespace) -> list[Report]:
+def _elsewhere(name: str, module: str, count: int, seed: int) -> list[Report]:
     """A proof that lives beside what it proves: `prove(count, seed)` returns its figures and raises when it fails."""
     prove: Callable[[int, int], dict[str, object]] = importlib.import_module(module).prove
     try:
-        return [Report(name, True, prove(options.count, options.seed))]
+        return [Report(name, True, prove(count, seed))]
     except AssertionError as broken:
         return [Report(name, False, {"error": str(broken)})]
 
@@ -58,7 +61,7 @@ def main(arguments: list[str]) -> int:
         "--seed", type=int, default=1, help="the same seed gives the same inputs and faults (default 1)"
     )
     parser.add_argument("--seconds", type=float, default=30, help="fuzz: time for each target (default 30)")
-    parser.add_argument("--count", type=int, default=1000, help="crash, faults: how many (default 1,000)")
+    parser.add_argument("--count", type=int, help=f"how many crashes or faults (default {CRASHES} and {FAULTS})")
     parser.add_argument("--target", action="append", default=[], help="fuzz: only this target; repeatable")
     options = parser.parse_args(arguments)
     for name in options.name:
