@@ -42,24 +42,28 @@ class Incarnation:
         self._startup = trio.CancelScope()
         self._guard: trio.Nursery | None = None
         self._verdict: NzError | None = None
-        self._ready = self._halted = self._over = False
+        self._ready = self._halted = self._returned = self._over = False
 
     async def run(self) -> Outcome:
         """Lives to the end. Never raises, whatever the service does: not even for SystemExit."""
         error: BaseException | None = None
         try:
-            with self._scope:
-                async with trio.open_nursery() as guard:
-                    self._guard = guard
-                    try:
-                        await self._live()
-                    finally:
-                        self._over = True
-                    if not self._halted:  # else stop() has its time, and ends the scope
-                        guard.cancel_scope.cancel()
+            await self._run()
         except BaseException as caught:  # the crash boundary: reported as the outcome, decided by the supervisor
             error = caught
         return self._outcome(error)
+
+    @trio.lowlevel.disable_ki_protection  # so that Ctrl-C ends even a service that never awaits
+    async def _run(self) -> None:
+        with self._scope:
+            async with trio.open_nursery() as guard:
+                self._guard = guard
+                try:
+                    await self._live()
+                finally:
+                    self._over = True
+                if not self._halted:  # else stop() has its time, and ends the scope
+                    guard.cancel_scope.cancel()
 
     def started(self, value: None = None) -> None:
         """The service's `task_status`: it is ready. *Raises* UsageError `kernel.started-twice`."""
@@ -103,6 +107,7 @@ class Incarnation:
                 await service.start(task_status=self)
             if self._startup.cancelled_caught:
                 raise UnavailableError("kernel.start-timeout", service=spec.name)
+            self._returned = True
             nursery.cancel_scope.cancel()
 
     async def _watch(self) -> None:
@@ -129,6 +134,8 @@ class Incarnation:
             error = self._verdict
         elif error is None and not self._halted and not self._ready:
             error = UnavailableError("kernel.never-ready", service=self._spec.name)
+        elif error is None and not self._halted and not self._returned:
+            error = UnavailableError("kernel.cut-short", service=self._spec.name)
         if error is None:
             return Outcome(halted=self._halted)
         trace = "" if isinstance(error, NzError) else "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]

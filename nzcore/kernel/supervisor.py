@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import trio
 
@@ -19,6 +19,9 @@ from nzcore.kernel.incarnation import Incarnation, describe
 from nzcore.kernel.policy import Backoff, Restart, Strategy
 from nzcore.kernel.service import Service, ServiceSpec
 from nzcore.kernel.states import RESTING, State
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
 
 OVERDUE_S = 1.0
 """How long after its time to stop a service is called stuck: it shields itself from cancellation."""
@@ -93,19 +96,21 @@ class Supervisor:
         self._incarnations: dict[str, Incarnation] = {}
         self._shutdown_timeout_s = shutdown_timeout_s
         self._changed = trio.Event()
-        self._manager = trio.open_nursery()
+        self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
         self._timer_scope = trio.CancelScope()
-        self._timer_done = trio.Event()
+        self._timer_ended = True
         self._closing = self._interrupted = False
         self._register(services, Instant(0.0))
 
     async def __aenter__(self) -> Self:
         """Starts everything, and returns when nobody is starting any more. *Raises* UsageError `kernel.not-open`."""
-        if self._nursery is not None:
+        if self._manager is not None:
             raise UsageError("kernel.not-open")
+        self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         try:
+            self._timer_ended = False
             self._nursery.start_soon(self._timer, name="supervisor timer")
             self._director.start_all(self._now())
             self._pump()
@@ -239,6 +244,7 @@ class Supervisor:
     def _now(self) -> Instant:
         return Instant(trio.current_time())
 
+    @trio.lowlevel.enable_ki_protection
     def _pump(self) -> None:
         """Performs the director's actions and tells its changes."""
         for action in self._director.take_actions():
@@ -252,8 +258,11 @@ class Supervisor:
         for change in changes:
             self.bus.emit(f"service.{change.name}.{change.state}", change)
         if changes:
-            self._changed.set()
-            self._changed = trio.Event()
+            self._tell_change()
+
+    def _tell_change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     def _incarnation(self, name: str) -> Incarnation:
         def on_ready() -> None:
@@ -262,6 +271,7 @@ class Supervisor:
 
         return Incarnation(self._services[name], self._director.cell(name).spec, self.bus, on_ready)
 
+    @trio.lowlevel.enable_ki_protection
     async def _live(self, name: str) -> None:
         outcome = await self._incarnations[name].run()
         del self._incarnations[name]
@@ -276,6 +286,7 @@ class Supervisor:
         self._director.ended(name, self._now(), error, abnormal=outcome.abnormal)
         self._pump()
 
+    @trio.lowlevel.enable_ki_protection
     async def _timer(self) -> None:
         try:
             with self._timer_scope:
@@ -285,7 +296,8 @@ class Supervisor:
                     self._director.wake(self._now())
                     self._pump()
         finally:
-            self._timer_done.set()
+            self._timer_ended = True
+            self._tell_change()
 
     async def _wait(self, is_met: Callable[[], bool]) -> None:
         await trio.lowlevel.checkpoint()
@@ -302,20 +314,32 @@ class Supervisor:
         if cell.state is not State.RUNNING:
             raise UnavailableError("kernel.not-started", cell.error, service=name, state=cell.state)
 
+    @trio.lowlevel.enable_ki_protection
     async def _close(self) -> None:
-        """Stops everything in order, whatever was cancelled; then ends the nursery, which has no task left."""
+        """Stops everything in order, whatever was cancelled; then ends the nursery, which has no task left.
+
+        A Ctrl-C meanwhile, or the end of `shutdown_timeout_s`, cancels at once what is left.
+        """
+        assert self._manager is not None, "only called after __aenter__"
         self._closing = True
+        patience_s = self._shutdown_timeout_s
         with trio.CancelScope(shield=True):
+            self._timer_scope.cancel()
             self._director.stop_all(self._now())
             self._pump()
-            with trio.move_on_after(self._shutdown_timeout_s) as patience:
-                await self._wait(self._director.is_at_rest)
-            if patience.cancelled_caught:
-                for incarnation in list(self._incarnations.values()):
-                    incarnation.cancel()
-                await self._wait(self._director.is_at_rest)
-            self._timer_scope.cancel()
-            await self._timer_done.wait()
+            while not self._is_over():
+                try:
+                    with trio.move_on_after(patience_s):
+                        await self._wait(self._is_over)
+                except KeyboardInterrupt:
+                    self._interrupted = True
+                if not self._is_over():
+                    patience_s = math.inf
+                    for incarnation in self._incarnations.values():
+                        incarnation.cancel()
         await self._manager.__aexit__(None, None, None)  # not the body's error: it leaves as it is, in no group
         if self._interrupted:
             raise KeyboardInterrupt
+
+    def _is_over(self) -> bool:
+        return self._timer_ended and self._director.is_at_rest()

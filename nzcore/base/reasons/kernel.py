@@ -13,6 +13,9 @@ REASONS = {
         "not a topic or pattern", "write words joined by single dots; * stands for one word, ** for the rest"
     ),
     "busy-subscription": Reason("a subscription serves one task, once", "subscribe again for every task that listens"),
+    "cut-short": Reason(
+        "the service cancelled itself instead of returning", "let start() return; it may cancel scopes of its own"
+    ),
     "dependency-cycle": Reason(
         "services require each other in a circle", "break the circle that the error names, by events or a third service"
     ),
