@@ -1,0 +1,343 @@
+"""A link: one channel over one wire, its streams, and when to flush (spec/channel.md §10).
+
+No task of its own. What arrives is handled to its end inside the wire's callback; what is written goes out at once when
+the link is cold, and is gathered for the rest of the tick when it is hot: one flusher serves all links of a node.
+"""
+
+from collections import deque
+from typing import Any, Protocol
+
+import trio
+
+from nzcore.base.errors import UsageError
+from nzcore.base.ids import NodeId
+from nzcore.base.instant import Instant
+from nzcore.net.stream import Stream, StreamLost
+from nzcore.net.wire import Buffer, Wire
+from nzcore.proto.channel.channel import Channel
+from nzcore.proto.channel.events import Event, Statistics
+from nzcore.proto.channel.hello import Hello
+
+
+class LinkUser(Protocol):
+    """Whoever owns a link: the channel manager."""
+
+    def on_hello(self, link: "Link", hello: Hello) -> None:
+        """The other side has greeted: the channel is open."""
+
+    def on_stream(self, link: "Link", stream: Stream) -> None:
+        """The other side opened a stream; it is to be closed by whoever handles it."""
+
+    def on_rekeyed(self, link: "Link", count: int) -> None:
+        """The keys of the channel are new."""
+
+    def on_closed(self, link: "Link", code: str, *, by_remote: bool) -> None:
+        """The link is over, for this reason; the last callback."""
+
+
+class Flusher:
+    """Flushes hot links once a tick. One task for all links of a node: run `run` in the node's nursery."""
+
+    def __init__(self) -> None:
+        self._hot: list[Link] = []
+        self._task: trio.lowlevel.Task | None = None
+
+    def heat(self, link: "Link") -> None:
+        """Has `link` flushed in the next tick."""
+        self._hot.append(link)
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    async def run(self) -> None:
+        """Flushes until cancelled."""
+        while True:
+            if self._hot:
+                await trio.lowlevel.checkpoint()
+            else:
+                self._task = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._abort)
+            hot, self._hot = self._hot, []
+            for link in hot:
+                link.cool()
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+class Link:
+    """One open channel. Made after the handshake; `close` or the wire's end finishes it."""
+
+    def __init__(self, peer: NodeId, channel: Channel, wire: Wire, user: LinkUser, flusher: Flusher) -> None:
+        """Takes over `channel` and `wire`; call `start` with what the handshake had left unread."""
+        self.peer = peer
+        self.remote = wire.remote
+        self._channel = channel
+        self._wire = wire
+        self._user = user
+        self._flusher = flusher
+        self._streams: dict[int, Stream] = {}
+        self._waiting: deque[Stream] = deque()  # streams whose sender waits for room in the queue
+        self._openers: deque[trio.lowlevel.Task] = deque()
+        self._pings: dict[int, trio.Event] = {}
+        self._rtts: dict[int, float] = {}
+        self._leftover: list[Buffer] = []
+        self._hot = False
+        self._over = False
+        self._clock = trio.lowlevel.current_clock().current_time
+
+    def start(self, rest: bytes = b"") -> None:
+        """Attaches to the wire, greets, and handles what came right after the handshake."""
+        self._wire.attach(self)
+        if rest:
+            self.on_bytes(memoryview(rest))
+        if not self._over:
+            self._flush()
+
+    # What the wire says.
+
+    def on_bytes(self, data: memoryview) -> None:
+        for event in self._channel.receive(data, self._now()):
+            self._handle(event)
+        if self._over:
+            return
+        if not self._hot:
+            self._flush()
+
+    def on_writable(self) -> None:
+        self._leftover = self._wire.send(self._leftover)
+        if not self._leftover and not self._over:
+            self._flush()
+
+    def on_end(self, error: OSError | None) -> None:
+        self._finish("channel.lost", by_remote=True)
+
+    # What streams and the manager ask.
+
+    async def open_stream(self, protocol: str) -> Stream:
+        """Opens a stream, waiting while as many are open as may be.
+
+        *Raises* StreamLost when the link is over, PeerError `channel.bad-protocol`.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            if self._over:
+                raise StreamLost(self._channel.closed_by or "channel.lost")
+            try:
+                stream_id = self._channel.open(protocol)
+            except UsageError as error:
+                if error.code != "channel.too-many-streams":
+                    raise StreamLost(self._channel.closed_by or "channel.lost") from error
+                await self._wait_place()
+                continue
+            stream = self._streams[stream_id] = Stream(self, stream_id, protocol)
+            self._kick()
+            return stream
+
+    async def ping(self) -> float:
+        """Seconds for a round trip through the other side's machine. *Raises* StreamLost when the link ends first."""
+        self._check_alive()
+        nonce = self._channel.ping(self._now())
+        answered = self._pings[nonce] = trio.Event()
+        self._kick()
+        try:
+            await answered.wait()
+            if nonce not in self._rtts:
+                raise StreamLost(self._channel.closed_by or "channel.lost")
+            return self._rtts.pop(nonce)
+        finally:
+            self._pings.pop(nonce, None)
+            self._rtts.pop(nonce, None)
+
+    def rekey(self) -> None:
+        """Asks for new keys. *Raises* StreamLost when the link is over."""
+        self._check_alive()
+        self._channel.rekey(self._now())
+        self._kick()
+
+    def tick(self) -> Instant:
+        """Does what is due; when to come again."""
+        if not self._over:
+            for event in self._channel.tick(self._now()):
+                self._handle(event)
+            if not self._over and self._channel.has_outgoing:
+                self._flush()
+        return self._channel.next_deadline()
+
+    def close(self, code: str = "channel.closed") -> None:
+        """Ends the channel in good order: what was written goes out, then CLOSE with `code`."""
+        if not self._over:
+            self._channel.close(code)
+            self._flush()
+            self._finish(code, by_remote=False)
+
+    @property
+    def is_over(self) -> bool:
+        return self._over
+
+    def statistics(self) -> Statistics:
+        return self._channel.statistics()
+
+    # What streams ask.
+
+    def write(self, stream_id: int, data: Buffer) -> int:
+        """Takes as much as credit and queue allow; how much."""
+        accepted = self._write(stream_id, data)
+        if accepted < len(data) and self._channel.full and not self._leftover:
+            self._flush()
+            accepted += self._write(stream_id, memoryview(data)[accepted:])
+        self._kick()
+        return accepted
+
+    def can_write(self, stream_id: int) -> bool:
+        return bool(self._channel.window(stream_id)) and not self._channel.full
+
+    def await_room(self, stream: Stream) -> None:
+        """The stream's sender waits: for credit, or for the queue to be taken."""
+        if self._channel.window(stream.id):
+            self._waiting.append(stream)
+            if not self._channel.full:  # the queue was taken meanwhile
+                self._wake_waiting()
+
+    def consume(self, stream_id: int, size: int) -> None:
+        self._channel.consume(stream_id, size)
+        if not self._hot and self._channel.has_outgoing:
+            self._heat()
+
+    def end(self, stream_id: int) -> None:
+        if not self._over:
+            self._channel.end(stream_id)
+            self._kick()
+
+    def finish(self, stream: Stream, code: str) -> None:
+        """The application is done with the stream."""
+        self._streams.pop(stream.id, None)
+        if self._over:
+            return
+        if not stream.is_lost:
+            if not stream.has_sent_end:
+                self._channel.end(stream.id)
+            if not stream.has_received_end:
+                self._channel.reset(stream.id, code)
+        self._channel.release(stream.id)
+        self._wake_opener()
+        self._kick()
+
+    def cool(self) -> None:
+        """The flusher's turn: sends what was gathered; stays hot while there is more."""
+        self._hot = False
+        if not self._over and not self._leftover and self._channel.has_outgoing:
+            self._heat()
+            self._flush()
+
+    # Small print.
+
+    def _write(self, stream_id: int, data: Buffer) -> int:
+        try:
+            return self._channel.write(stream_id, data)
+        except UsageError as error:
+            raise StreamLost(self._channel.closed_by or error.code, stream=stream_id) from error
+
+    def _kick(self) -> None:
+        if not self._hot:
+            self._heat()
+            self._flush()
+
+    def _heat(self) -> None:
+        self._hot = True
+        self._flusher.heat(self)
+
+    def _flush(self) -> None:
+        if self._leftover:
+            return
+        buffers = self._channel.take()
+        if buffers:
+            self._leftover = self._wire.send(buffers)
+        if self._waiting and not self._channel.full:
+            self._wake_waiting()
+
+    def _wake_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for stream in waiting:
+            stream.on_sendable()
+
+    def _handle(self, event: tuple[Any, ...]) -> None:
+        kind = event[0]
+        if kind is Event.DATA:
+            stream = self._streams.get(event[1])
+            if stream is not None:
+                stream.on_data(event[2])
+        elif kind is Event.CREDITED:
+            stream = self._streams.get(event[1])
+            if stream is not None:
+                stream.on_sendable()
+        elif kind is Event.OPENED:
+            stream = self._streams[event[1]] = Stream(self, event[1], event[2])
+            self._user.on_stream(self, stream)
+        elif kind is Event.ENDED:
+            stream = self._streams.get(event[1])
+            if stream is not None:
+                stream.on_ended()
+        elif kind is Event.RESET:
+            stream = self._streams.get(event[1])
+            if stream is not None:
+                stream.on_lost(event[2])
+        else:
+            self._handle_channel(event)
+
+    def _handle_channel(self, event: tuple[Any, ...]) -> None:
+        kind = event[0]
+        if kind is Event.PONG:
+            self._on_pong(event[1], event[2])
+        elif kind is Event.HELLO:
+            self._user.on_hello(self, event[1])
+        elif kind is Event.REKEYED:
+            self._user.on_rekeyed(self, event[1])
+        elif kind is Event.CLOSED:
+            self._flush()
+            self._finish(event[1], by_remote=event[2])
+
+    def _on_pong(self, nonce: int, rtt: float) -> None:
+        for earlier in [one for one in self._pings if one <= nonce]:
+            # An answer to a later ping answers the earlier ones: one PONG is owed at most.
+            self._rtts[earlier] = rtt
+            self._pings.pop(earlier).set()
+
+    def _finish(self, code: str, *, by_remote: bool) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._wire.close(abort=bool(self._leftover))
+        self._channel.closed_by = self._channel.closed_by or code
+        self._channel.drop()
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            stream.on_lost(code)
+        self._waiting.clear()
+        for answered in self._pings.values():
+            answered.set()
+        while self._openers:
+            self._wake_opener()
+        self._user.on_closed(self, code, by_remote=by_remote)
+
+    def _check_alive(self) -> None:
+        if self._over:
+            raise StreamLost(self._channel.closed_by or "channel.lost")
+
+    async def _wait_place(self) -> None:
+        task = trio.lowlevel.current_task()
+        self._openers.append(task)
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._openers.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake_opener(self) -> None:
+        if self._openers:
+            trio.lowlevel.reschedule(self._openers.popleft())
+
+    def _now(self) -> Instant:
+        return Instant(self._clock())

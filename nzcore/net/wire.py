@@ -1,0 +1,50 @@
+"""What a channel needs of whatever carries its bytes: TCP, memory, later a circuit.
+
+Calls and callbacks instead of a stream with tasks, so that a channel over a channel costs no task either. Everything
+happens in one Trio run; callbacks never wait.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+Buffer = bytes | memoryview
+
+
+class WireUser(Protocol):
+    """Whoever uses a wire: a handshake first, then the channel."""
+
+    def on_bytes(self, data: memoryview) -> None:
+        """Bytes arrived. `data` is the wire's own buffer: it is overwritten after the call."""
+
+    def on_writable(self) -> None:
+        """The wire takes bytes again after it had left some over."""
+
+    def on_end(self, error: OSError | None) -> None:
+        """Nothing more will come: the other side closed (None), or the connection broke. The last callback."""
+
+
+class Wire(Protocol):
+    """An ordered, reliable stream of bytes both ways, without awaits.
+
+    Whoever made it closes it, or hands it on to somebody who does.
+    """
+
+    @property
+    def remote(self) -> str:
+        """The other end, as a person would read it."""
+
+    def attach(self, user: WireUser) -> None:
+        """Sends all further callbacks to `user`; nothing arrives before the first `attach`."""
+
+    def send(self, buffers: Sequence[Buffer]) -> list[Buffer]:
+        """Takes as much as the medium has room for, in order; returns what is left, for after `on_writable`.
+
+        An error is not raised here: it comes as `on_end`.
+        """
+
+    def close(self, *, abort: bool = False) -> None:
+        """Ends the connection: after what was taken has been sent, or at once. No callback follows. Idempotent."""
+
+
+Spawn = Callable[..., None]
+"""`nursery.start_soon` of whoever owns the tasks that a wire needs."""
