@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nzcore.base import limits
 from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
 from nzcore.ipc import wire
 from nzcore.ipc.peer import peer_uid
@@ -121,7 +122,7 @@ class Client:
         """The result as plain values.
 
         *Raises* NodeError with the node's refusal; UnavailableError `ipc.timeout`, `ipc.connection-lost`; UsageError
-        `ipc.busy-connection` within a stream; PeerError if the other end does not speak NZ-IPC-01.
+        `ipc.busy-connection` within a stream, `ipc.too-large`; PeerError if the other end does not speak NZ-IPC-01.
         """
         (result,) = self.call_many([(operation, args)], timeout_s=timeout_s)
         return result
@@ -129,7 +130,8 @@ class Client:
     def call_many(self, calls: Iterable[tuple[str, object]], *, timeout_s: float | None = None) -> list[object]:
         """The results of independent calls in their order, without waiting for one before asking the next.
 
-        The timeout is for all of them. *Raises* as `call`, at the first failure; the rest are then taken back.
+        The timeout is for all of them. Meant for small calls: large ones may block both sides until it passes.
+        *Raises* as `call`, at the first failure; the rest are then taken back.
         """
         budget = self._timeout_s if timeout_s is None else timeout_s
         give_up = time.monotonic() + budget + GRACE_S
@@ -140,7 +142,7 @@ class Client:
             for operation, args in calls:
                 if len(waiting) >= WINDOW:
                     self._collect(waiting, results, give_up)
-                waiting.add(self._ask(operation, args, budget, give_up))
+                self._ask(operation, args, budget, give_up, waiting)
             while waiting:
                 self._collect(waiting, results, give_up)
         return [results[call_id] for call_id in range(first, self._last_id + 1)]
@@ -157,8 +159,7 @@ class Client:
         give_up = time.monotonic() + budget + GRACE_S
         waiting: set[int] = set()
         with self._taking_back(waiting):
-            call_id = self._ask(operation, args, budget, give_up)
-            waiting.add(call_id)
+            call_id = self._ask(operation, args, budget, give_up, waiting)
             self._streaming = True
             while True:
                 event = self._next_event(give_up)
@@ -168,10 +169,14 @@ class Client:
                     self._settle(event, waiting)
                     return
 
-    def _ask(self, operation: str, args: object, budget: float, give_up: float) -> int:
-        self._last_id += 1
+    def _ask(self, operation: str, args: object, budget: float, give_up: float, waiting: set[int]) -> int:
         deadline_s = None if budget == FOREVER else budget
-        self._send(wire.encode_call(wire.Call(self._last_id, operation, args, deadline_s)), give_up)
+        message = wire.encode_call(wire.Call(self._last_id + 1, operation, args, deadline_s))
+        if len(message) > limits.MESSAGE_BYTES:  # the node would close the connection
+            raise UsageError("ipc.too-large", size=len(message))
+        self._last_id += 1
+        waiting.add(self._last_id)  # before it is sent: what is cut off half way must be taken back too
+        self._send(message, give_up)
         return self._last_id
 
     def _send(self, message: bytes, give_up: float) -> None:

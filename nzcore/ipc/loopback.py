@@ -102,8 +102,9 @@ def parse_token(data: bytes) -> Token:
 
 def write_token(path: Path, token: Token) -> None:
     """Puts the token there at once, readable by nobody else. *Raises* OSError."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)  # from a start that was cut short; its mode is not ours to trust
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(token.encode())
     os.replace(fresh, path)

@@ -148,7 +148,7 @@ def _listen(path: Path) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise UnavailableError("ipc.no-socket-path", f"cannot listen at {path}: {error.strerror}") from error
+        raise UnavailableError("ipc.no-socket-path", f"cannot listen at {path}: {error.strerror or error}") from error
     return listener
 
 

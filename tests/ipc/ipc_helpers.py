@@ -54,6 +54,7 @@ class Handlers:
     """A dispatcher: plain functions answer at once, the others are coroutines; counts what tests ask about."""
 
     def __init__(self) -> None:
+        self.added: dict[str, Callable[..., object]] = {}
         self.troubles: list[Trouble] = []
         self.started = 0
         self.ended = 0
@@ -61,10 +62,11 @@ class Handlers:
         self.ended_event = trio.Event()
 
     def __call__(self, principal: Principal, operation: str, args: object, send_item: SendItem) -> object:
-        handler: Callable[[Principal, object, SendItem], object] | None = getattr(self, f"do_{operation}", None)
+        handler = self.added.get(operation) or getattr(self, f"do_{operation}", None)
         if handler is None:
             raise PeerError("control.unknown-operation")
-        return handler(principal, args, send_item)
+        answer: object = handler(principal, args, send_item)
+        return answer
 
     def do_echo(self, principal: Principal, args: object, send_item: SendItem) -> object:
         return args

@@ -19,7 +19,7 @@ from nzcore.ipc import client as client_module
 from nzcore.ipc import wire
 from nzcore.ipc.client import Client, NodeError, exit_code
 from nzcore.ipc.typed import TypedClient
-from tests.ipc.ipc_helpers import Handlers
+from tests.ipc.ipc_helpers import Handlers, start
 
 if TYPE_CHECKING:
     from nzcore.control.caller import Caller
@@ -142,10 +142,10 @@ async def test_the_typed_client_takes_and_gives_the_tables_types(server: Path, h
         for number in range(2):
             await send_item({"topic": "a.b", "at": number, "value": None})
 
-    setattr(handlers, "do_service.show", answer)
-    setattr(handlers, "do_node.doctor", lambda *_: [check])
-    setattr(handlers, "do_node.events", doctor)
-    setattr(handlers, "do_node.state", lambda *_: {"node": 5})
+    handlers.added["service.show"] = answer
+    handlers.added["node.doctor"] = lambda *_: [check]
+    handlers.added["node.events"] = doctor
+    handlers.added["node.state"] = lambda *_: {"node": 5}
 
     def work() -> None:
         with Client(server) as client:
@@ -199,6 +199,59 @@ def test_a_node_that_never_answers_is_a_timeout(folder: Path, monkeypatch: pytes
         with pytest.raises(UnavailableError) as failed:
             client.call("node.state")
         assert (failed.value.code, exit_code(failed.value)) == ("ipc.timeout", 5)
+
+
+def test_a_call_that_nobody_takes_off_the_socket_is_a_timeout_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "GRACE_S", 0.01)
+    monkeypatch.setattr(client_module, "FAREWELL_S", 0.01)
+    with _listening(folder) as path, Client(path, timeout_s=0.05) as client:
+        with pytest.raises(UnavailableError) as failed:
+            client.call("echo", "x" * 1_000_000)
+        assert failed.value.code == "ipc.timeout"
+        with pytest.raises(UnavailableError) as closed:  # half a message is on its way: nothing may follow it
+            client.call("echo", 1)
+        assert closed.value.code == "ipc.connection-lost"
+
+
+async def test_arguments_beyond_a_message_are_not_sent(in_client: InClient) -> None:
+    def work(client: Client) -> object:
+        with pytest.raises(UsageError, match="too-large"):
+            client.call("echo", "x" * (1 << 20))
+        return client.call("echo", "small")
+
+    assert await in_client(work) == "small"
+
+
+async def test_without_a_timeout_a_call_waits_for_its_answer(server: Path) -> None:
+    def work() -> object:
+        with Client(server, timeout_s=client_module.FOREVER) as client:
+            return client.call("count", 1)
+
+    assert await trio.to_thread.run_sync(work) is None
+
+
+async def test_a_node_that_stops_in_the_middle_of_a_stream_is_a_lost_connection(
+    folder: Path, handlers: Handlers
+) -> None:
+    path = folder / "nzcore.sock"
+    async with trio.open_nursery() as nursery:
+        await start(nursery, path, handlers)
+
+        def work() -> str:
+            with Client(path) as client, closing(client.stream("flood")) as items:
+                next(items)
+                trio.from_thread.run_sync(nursery.cancel_scope.cancel)
+                try:
+                    for _ in items:
+                        pass
+                except UnavailableError as error:
+                    return error.code
+            return "no error"
+
+        code = await trio.to_thread.run_sync(work)
+        assert code == "ipc.connection-lost"
 
 
 def test_a_queue_of_waiting_clients_that_is_full_is_busy(folder: Path) -> None:

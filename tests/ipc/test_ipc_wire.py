@@ -1,6 +1,7 @@
 """Both ears of NZ-IPC-01: what each side may say, and nothing else."""
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,12 @@ def test_endless_sentences_are_cut() -> None:
     (close,) = wire.ClientWire().receive(wire.encode_close(failure))
     assert isinstance(close, wire.Close)
     assert (len(close.failure.message), len(close.failure.hint)) == (wire.MAX_SENTENCE, wire.MAX_SENTENCE)
+
+
+def test_the_worked_example_of_the_specification_is_what_is_sent() -> None:
+    page = (Path(__file__).parents[2] / "spec" / "control.md").read_text()
+    example = page.split("### 6.5")[1].split("```")[1].split("\n\n")[0]
+    told = "".join(
+        "".join(re.findall(r"^ *((?:[0-9a-f]{2} )*[0-9a-f]{2})(?:  |$)", line)) for line in example.splitlines()
+    )
+    assert bytes.fromhex(told) == wire.encode_call(wire.Call(7, "service.show", {"name": "ipc"}, 30.0))

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -184,6 +185,34 @@ def test_the_port_of_a_dead_node_is_not_running(folder: Path) -> None:
         with pytest.raises(UnavailableError) as failed:
             connect_loopback(folder / "token", 1.0)
     assert failed.value.code == "ipc.not-running"
+
+
+def test_a_server_that_hangs_up_in_the_challenge_is_a_lost_connection(folder: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind((ADDRESS, 0))
+        listener.listen()
+        write_token(folder / "token", Token(listener.getsockname()[1], bytes(32)))
+
+        def hang_up() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(loopback.HELLO_BYTES)
+                sock.sendall(b"x" * 10)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(UnavailableError) as failed:
+            connect_loopback(folder / "token", 5.0)
+        thread.join(5)
+    assert failed.value.code == "ipc.connection-lost"
+
+
+def test_a_token_left_by_a_start_that_was_cut_short_is_replaced(folder: Path) -> None:
+    (folder / "token.new").write_text("half")
+    (folder / "token.new").chmod(0o644)
+    write_token(folder / "token", TOKEN)
+    assert stat.S_IMODE((folder / "token").stat().st_mode) == 0o600
+    assert os.listdir(folder) == ["token"]
 
 
 def test_another_process_on_the_port_learns_nothing_and_is_refused(folder: Path) -> None:
