@@ -123,13 +123,8 @@ def _map_of(pairs: list[tuple[object, object]]) -> dict[object, object]:
 
 def _check_types(value: object) -> None:
     """Walks level by level at C speed. *Raises* PeerError `codec.forbidden-type` or `codec.too-deep`."""
-    level: list[object] = [value]
-    for depth in range(limits.NESTING + 1):
-        kinds = set(map(type, level))
-        if not kinds - _CONTAINERS <= _SCALARS:  # extension types, timestamps
-            raise PeerError("codec.forbidden-type")
-        if not kinds & _CONTAINERS:
-            return
+    level, depth = [value], 0
+    while _holds_containers(level):
         if depth == limits.NESTING:
             raise PeerError("codec.too-deep")
         below: list[object] = []
@@ -138,4 +133,11 @@ def _check_types(value: object) -> None:
                 below += item
             elif isinstance(item, dict):
                 below += item.values()
-        level = below
+        level, depth = below, depth + 1
+
+
+def _holds_containers(level: list[object]) -> bool:
+    kinds = set(map(type, level))
+    if not kinds - _CONTAINERS <= _SCALARS:  # extension types, timestamps
+        raise PeerError("codec.forbidden-type")
+    return bool(kinds & _CONTAINERS)

@@ -237,6 +237,7 @@ SIZES = [(Signature, 64), (VerifyKey, 32), (AgreementPublic, 32), (KemPublic, 11
 @pytest.mark.parametrize(("kind", "size"), SIZES)
 def test_public_values_have_one_size(kind: type[VerifyKey], size: int) -> None:
     assert kind(bytes(size)) == bytes(size)
+    assert repr(kind(bytes(size))) == str(kind(bytes(size))) == f"<{kind.__name__} 0000000000000000…>"
     for wrong in (0, size - 1, size + 1):
         with pytest.raises(PeerError) as caught:
             kind(bytes(wrong))

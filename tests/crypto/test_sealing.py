@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl.exceptions import RuntimeError as SodiumError
 
-from nzcore.base.errors import PeerError, UsageError
+from nzcore.base.errors import PeerError, UnavailableError, UsageError
 from nzcore.crypto import aead, passphrase
 from nzcore.crypto.aead import CountingCipher, TransactionOpener, TransactionSealer, open_secret, seal_secret
 from nzcore.crypto.hashing import hkdf, hmac_sha256, same_bytes, sha256
@@ -245,3 +246,13 @@ def test_named_costs_are_within_the_bounds_and_salts_are_fresh() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_any_passphrase_text_gives_a_key(text: str) -> None:
     assert derive(text, bytes(16), CHEAP) == derive(text, bytes(16), CHEAP)
+
+
+def test_a_machine_without_the_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> bytes:
+        raise SodiumError("out of memory")
+
+    monkeypatch.setattr(passphrase.sodium, "crypto_pwhash_alg", fail)
+    with pytest.raises(UnavailableError) as caught:
+        derive("a", bytes(16), CHEAP)
+    assert (caught.value.code, caught.value.facts) == ("crypto.no-memory", {"memory_bytes": 8 << 20})

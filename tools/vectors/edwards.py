@@ -1,6 +1,6 @@
 """Signatures that only some verifiers of Ed25519 accept, made by plain arithmetic on the curve; for vectors only.
 
-A point of order 8 is added to the commitment or the public key: then the equation with a cofactor holds, the other fails.
+A point of order 8 is added to the commitment or the public key: the cofactored equation still holds, ours does no more.
 """
 
 import hashlib
