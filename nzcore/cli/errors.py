@@ -14,6 +14,8 @@ _EXIT = {
     "ipc.not-owner": REFUSED,
     "ipc.not-running": NOT_RUNNING,
     "ipc.timeout": TIMEOUT,
+    "kernel.essential": REFUSED,
+    "node.essential-service": REFUSED,
     "node.no-home": NOT_RUNNING,
 }
 
@@ -27,8 +29,13 @@ class OutputClosed(Exception):
 
 
 def exit_code(error: NzError) -> int:
-    """The code that a process ends with for `error`; the node's own answer says it itself."""
+    """The code that a process ends with for `error`, the same whether a node was asked or not.
+
+    What could be read but not done, as for a service that does not exist, has failed: 2 is for the line itself.
+    """
     if isinstance(error, CommandLineError):
         return USAGE
-    told = getattr(error, "exit_code", None)
-    return told if isinstance(told, int) else _EXIT.get(error.code, FAILED)
+    if error.code in _EXIT:
+        return _EXIT[error.code]
+    told = getattr(error, "exit_code", FAILED)  # the node's own answer says it
+    return told if told in (REFUSED, TIMEOUT) else FAILED

@@ -7,12 +7,14 @@ summaries of its commands and imports a command's module only when that command 
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from click.shell_completion import CompletionItem
 
 from nzcore.cli.session import Session
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _NAMES = {"help_option_names": ["-h", "--help"]}
 
@@ -119,7 +121,9 @@ class Group(Command, click.Group):
             formatter.write_dl(list(self.summaries().items()))
         super().format_options(ctx, formatter)
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem"]:
+        from click.shell_completion import CompletionItem
+
         matching = [(name, text) for name, text in self.summaries().items() if name.startswith(incomplete)]
         items = [CompletionItem(name, help=text) for name, text in matching]
         return items + click.Command.shell_complete(self, ctx, incomplete)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from nzcore.cli.main import main
+from nzcore.cli.app import main
 from nzcore.cli.spawn import own_command, own_environment
 
 WAIT_S = 60

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from nzcore.cli.app import nzcore_command
 from nzcore.cli.frame import Command, Group
-from nzcore.cli.main import nzcore_command
 from nzcore.cli.spawn import own_environment
 
 from .conftest import Run

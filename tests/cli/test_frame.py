@@ -7,16 +7,16 @@ import pytest
 
 import nzcore
 from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
+from nzcore.cli.app import COMMANDS, nzcore_command
 from nzcore.cli.commands.explain import command as explain
 from nzcore.cli.errors import CommandLineError, OutputClosed, exit_code
-from nzcore.cli.main import COMMANDS, nzcore_command
 
 from .conftest import Run, python
 
 HEAVY = ("trio", "cryptography", "nacl", "asyncio", "structlog", "rich", "platformdirs", "aiosqlite", "zeroconf")
 PROBE = """
 import sys
-from nzcore.cli.main import main
+from nzcore.cli.app import main
 code = main(sys.argv[2:])
 sys.stderr.flush()
 print("\\n" + ",".join(name for name in sys.argv[1].split(",") if name in sys.modules), code)
@@ -161,7 +161,7 @@ def test_an_interruption_and_a_gone_reader_end_quietly(
     def ends(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr("nzcore.cli.main._drop_output", lambda: None)
+    monkeypatch.setattr("nzcore.cli.app._drop_output", lambda: None)
     monkeypatch.setattr(explain, "callback", ends)
     ended = run("explain")
     assert (ended.code, ended.out, ended.err.strip()) == (code, "", "")

@@ -57,7 +57,7 @@ def complete(*words: str, home: str = "/nonexistent") -> list[str]:
     line = " ".join(("nzcore", *words))
     ended = spawn(_NZCORE_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(len(words)), NZCORE_HOME=home)
     assert ended.err == ""
-    return [offered.partition(",")[2] for offered in ended.out.splitlines()]
+    return [offered.partition(",")[2] for offered in ended.out.splitlines() if offered]
 
 
 @pytest.mark.real
