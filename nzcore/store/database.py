@@ -77,9 +77,14 @@ class Database(SealedKV):
 
     async def __aexit__(self, *_: object) -> None:
         self._open = False
-        if self._bridge.alive:
-            with trio.CancelScope(shield=True):  # likewise
+        with trio.CancelScope(shield=True):  # likewise
+            if self._bridge.alive:
                 await self._bridge.run(self._disconnect)
+                return
+            # aiosqlite's threads outlive the loop that they answer to, and would keep the process from ending.
+            for connection in (self._reader, self._writer):
+                await trio.to_thread.run_sync(connection.stop)
+                await trio.to_thread.run_sync(connection._thread.join, DISK_S)
 
     @property
     def head(self) -> Head:
@@ -98,7 +103,8 @@ class Database(SealedKV):
         """
         if not self._open:
             raise self._closed_error()
-        connection = await self._bridge.run(self._start, partial(open_reader, self._path))
+        with trio.CancelScope(shield=True):  # as in `__aenter__`
+            connection = await self._bridge.run(self._start, partial(open_reader, self._path))
         try:
             scrub = await self._bridge.run(connection.call, Scrub, connection._conn, self._sealer)
             while await self._bridge.run(connection.call, scrub.step):

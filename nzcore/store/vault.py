@@ -86,6 +86,7 @@ class Vault(Hidden):
         replace(self._path, _layout(contents, lock, cost, salt, self._key))
 
     def wipe(self) -> None:
+        """Forgets the key; harmless when repeated."""
         self._key.wipe()
 
 
@@ -176,13 +177,14 @@ def rewrap(
     contents = open_vault(path, passphrase=passphrase, key_file=key_file)
     key = _new_key(new_key_file)
     try:
-        replace(path, _sealed(contents.reveal(), new_passphrase, key, cost))
+        vault = _sealed(contents.reveal(), new_passphrase, key, cost)
     except BaseException:
         if new_key_file is not None:
             new_key_file.unlink(missing_ok=True)
         raise
     finally:
         contents.wipe()
+    replace(path, vault)  # should this fail, the new key file stays: it may be the one that opens what is there
     if key_file is not None:
         key_file.unlink(missing_ok=True)
 
