@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from nzcore.control.scopes import Scope
+from nzcore.base.scopes import Scope
 
 Risk = Literal["read", "change", "danger"]
 """`read` changes nothing; `change` can be undone by another operation; `danger` stops service or spends secrets."""

@@ -8,8 +8,8 @@ from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
+from nzcore.base.scopes import Scope
 from nzcore.control.operation import AnyOperation
-from nzcore.control.scopes import Scope
 
 Decision = Literal["ALLOW", "DENY", "WARN"]
 PrincipalKind = Literal["owner", "peer", "module"]

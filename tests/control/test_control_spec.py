@@ -6,8 +6,8 @@ from typing import get_args
 
 import msgspec
 
+from nzcore.base.scopes import Scope
 from nzcore.control.operation import AnyOperation
-from nzcore.control.scopes import Scope
 from nzcore.control.table import OPERATIONS
 
 PAGE = (Path(__file__).parents[2] / "spec" / "control.md").read_text()

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nzcore.base.errors import PeerError
+from nzcore.base.scopes import Scope
 from nzcore.codec.frames import pack, unpack
 from nzcore.control.gate import admit
 from nzcore.control.operation import AnyOperation
-from nzcore.control.scopes import Scope
 from nzcore.control.service_ops import ServiceForceArgs
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal, Verdict

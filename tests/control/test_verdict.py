@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nzcore.base.scopes import Scope
 from nzcore.control.operation import AnyOperation
-from nzcore.control.scopes import Scope
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Policy, Principal, authorize
 

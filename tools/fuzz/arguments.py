@@ -3,7 +3,7 @@
 from nzcore.base.errors import PeerError
 from nzcore.codec.frames import unpack
 from nzcore.control.gate import admit
-from nzcore.control.scopes import Scope
+from nzcore.base.scopes import Scope
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal
 

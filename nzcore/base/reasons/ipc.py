@@ -30,6 +30,7 @@ REASONS = {
     ),
     "not-running": Reason("the node is not running", "start it with: nzcore up -d"),
     "path-taken": Reason("something that is not a socket is where the node's socket belongs", "move it away"),
+    "stopping": Reason("the node is stopping", "start it again with: nzcore up -d"),
     "timeout": Reason("the node did not answer in time", "try again with a longer --timeout; nzcore logs may say why"),
     "too-large": Reason("the message is larger than 1 MiB", "ask for less at a time"),
     "too-many-calls": Reason("too many calls at once on one connection", "wait for some of the answers first"),

@@ -1,4 +1,7 @@
-"""What a grant allows a peer (spec/control.md §3). The owner at this machine is a kind of principal, not a scope."""
+"""What a grant allows a peer; trust keeps them, operations and protocols ask for them (spec/control.md §3).
+
+The owner at this machine is a kind of principal, not a scope.
+"""
 
 from enum import StrEnum
 
