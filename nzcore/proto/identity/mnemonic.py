@@ -20,7 +20,7 @@ ENTROPY_BYTES = 32  # 256 bits: 24 words
 SEED_BYTES = 64
 TEXT_CHARACTERS = 1024  # 24 words of 8 letters with numbers and generous white space; more is not read
 SUGGESTED_PLACES = 3  # unknown words for which the nearest words are looked up
-_NUMBERING = re.compile(r"[0-9]{1,2}[.):]?")  # how printed lists number their words
+_NUMBERING = re.compile(r"^[0-9]{1,2}[.):]?")  # how printed lists number their words
 
 _BOOK = bip39.Mnemonic("english")
 _KNOWN = {word: index for index, word in enumerate(_BOOK.wordlist)}
@@ -52,7 +52,8 @@ class Mnemonic(Hidden):
         """
         if len(text) > TEXT_CHARACTERS:
             raise PeerError("identity.bad-mnemonic", "far more text than 24 words", problem="word-count")
-        words = [word for word in unicodedata.normalize("NFKD", text).lower().split() if not _NUMBERING.fullmatch(word)]
+        typed = unicodedata.normalize("NFKD", text).lower().split()
+        words = [word for word in (_NUMBERING.sub("", part) for part in typed) if word]
         _refuse_unknown(words)
         if len(words) != WORDS:
             message = f"a mnemonic has {WORDS} words, not {len(words)}"

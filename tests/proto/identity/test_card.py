@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from qrcode.util import MODE_ALPHA_NUM, QRData
 
 from nzcore.base.errors import PeerError, UsageError
+from nzcore.codec import cbor
 from nzcore.proto.identity import armour
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.card import Card
@@ -69,6 +70,21 @@ def test_anything_is_a_card_or_a_peer_error(data, text, payload):
     ):
         with pytest.raises(PeerError):
             parse(given_input)
+
+
+@pytest.mark.parametrize(
+    "addresses", [0, b"x", "tcp://192.0.2.7:1", [7], [b"tcp://192.0.2.7:1"], [""], ["x" * 273], [[]]]
+)
+def test_addresses_that_are_no_list_of_texts_are_refused(addresses):
+    with pytest.raises(PeerError) as caught:
+        Card.parse(cbor.encode({0: 1, 1: CERTIFICATE.encoded, 2: addresses}))
+    assert caught.value.code == "identity.bad-card"
+
+
+def test_a_text_far_too_long_is_not_even_looked_at():
+    with pytest.raises(PeerError) as caught:
+        Card.parse_text(GOOD.text + " " * 5000)
+    assert (caught.value.code, caught.value.facts) == ("identity.bad-text", {"problem": "too long"})
 
 
 def test_a_card_takes_eight_distinct_dialable_addresses_at_most():

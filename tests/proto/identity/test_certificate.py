@@ -2,13 +2,15 @@ import hashlib
 import hmac
 from unicodedata import normalize
 
+import nacl.bindings as sodium
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nzcore.base.errors import PeerError, UsageError
 from nzcore.base.ids import IdentityId, NodeId
-from nzcore.codec import cbor
+from nzcore.codec import cbor, cose
+from nzcore.crypto.secrets import SecretBytes
 from nzcore.proto.identity.certificate import (
     MAX_EPOCH,
     Certificate,
@@ -145,6 +147,11 @@ def test_a_root_refuses_what_would_not_be_a_certificate():
     assert code_of(ROOT.certify, 0, signing.public, twice, epoch=1, issued=NOW) == "identity.bad-argument"
 
 
+@pytest.mark.parametrize("size", [32, 63, 65])
+def test_a_seed_of_another_size_makes_no_root(size):
+    assert code_of(Root, SecretBytes(bytes(size))) == "identity.bad-argument"
+
+
 def test_a_wiped_root_signs_nothing_and_shows_nothing():
     with make_root() as root:
         assert root.identity.text in repr(root)
@@ -230,6 +237,26 @@ def test_equal_payloads_are_equal_whatever_the_signature():
     assert Certificate.parse(GOOD.encoded) == GOOD
     assert hash(Certificate.parse(GOOD.encoded)) == hash(GOOD)
     assert make_certificate(ROOT, name="other") != GOOD
+
+
+def signed_otherwise(payload: bytes) -> bytes:
+    """Another valid signature of the same root over the same payload, with a nonce of our choice (RFC 8032 §5.1.6)."""
+    key, message = root_key(), cose.to_be_signed(payload, LABEL)
+    scalar = sodium.crypto_sign_ed25519_sk_to_curve25519(key.seed().reveal() + key.public)
+    chosen = sodium.crypto_core_ed25519_scalar_reduce(bytes(range(64)))
+    commitment = sodium.crypto_scalarmult_ed25519_base_noclamp(chosen)
+    challenge = sodium.crypto_core_ed25519_scalar_reduce(hashlib.sha512(commitment + key.public + message).digest())
+    reduced = sodium.crypto_core_ed25519_scalar_reduce(scalar + bytes(32))
+    response = sodium.crypto_core_ed25519_scalar_add(chosen, sodium.crypto_core_ed25519_scalar_mul(challenge, reduced))
+    return cose.encode_sign1(cose.Sign1(payload, commitment + response))
+
+
+def test_the_same_payload_under_another_valid_signature_is_the_same_certificate():
+    again = Certificate.parse(signed_otherwise(GOOD.payload))
+    assert again.encoded != GOOD.encoded
+    assert again == GOOD
+    assert compare(GOOD, again) is Order.SAME
+    assert admit(GOOD, again) is again
 
 
 def test_an_identity_is_retired_by_its_own_root_alone():

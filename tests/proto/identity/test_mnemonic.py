@@ -52,6 +52,12 @@ def test_pbkdf2_itself_agrees_with_the_published_seed_under_its_passphrase():
     assert block.hex() == published
 
 
+@pytest.mark.parametrize("form", ["{}. {}", "{}.{}", "{} {}", "{:02}) {}", "{:2}: {}", "{}{}"])
+def test_a_printed_list_with_numbers_is_read_as_its_words(form):
+    text = "\n".join(form.format(number, word) for number, word in enumerate(BIP39[0x80].split(), 1))
+    assert Mnemonic.parse(text).reveal() == BIP39[0x80]
+
+
 def test_two_generated_mnemonics_differ_and_are_valid():
     first, second = Mnemonic.generate(), Mnemonic.generate()
     assert len(first.words) == 24

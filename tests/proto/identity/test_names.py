@@ -21,6 +21,19 @@ def test_what_is_sanitised_is_one_harmless_line_and_stays_as_it_is(text):
     assert not {unicodedata.category(c) for c in name} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
+@pytest.mark.parametrize(
+    "invisible", [0x34F, 0x115F, 0x180E, 0x200B, 0x200D, 0x202E, 0x2066, 0x2800, 0x3164, 0xFE0F, 0xE0101]
+)
+def test_characters_that_show_as_nothing_vanish(invisible):
+    assert sanitise(f"b{chr(invisible)}ob{chr(invisible)}") == "bob"
+    assert unique_petname(f"bo{chr(invisible)}b", ["bob"]) == "bob-2"
+
+
+def test_what_removal_brings_together_is_composed():
+    assert sanitise("e\u200b\u0301") == "\u00e9"
+    assert sanitise("\u1100\u200b\u1161") == "\uac00"
+
+
 @given(ANY, st.lists(ANY, max_size=5))
 def test_a_petname_is_usable_and_unlike_all_that_are_taken(suggestion, others):
     taken = [unique_petname(other, []) for other in others]

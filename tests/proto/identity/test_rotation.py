@@ -93,6 +93,18 @@ def test_an_answer_for_another_node_is_not_taken_up():
     assert code_of(pending.apply, GOOD.current, answer) == "identity.other-node"
 
 
+def test_an_answer_for_another_node_says_so_even_with_other_keys():
+    pending = PendingKeys(*make_keys("alice 2"))
+    assert code_of(pending.apply, GOOD.current, make_certificate(ROOT, "bob", index=1)) == "identity.other-node"
+
+
+def test_wiped_pending_keys_ask_for_nothing():
+    pending = PendingKeys.generate()
+    pending.wipe()
+    assert code_of(pending.request, GOOD.current) == "crypto.wiped"
+    assert code_of(pending.seeds) == "crypto.wiped"
+
+
 @pytest.mark.parametrize(
     ("epoch", "flags", "code"),
     [
