@@ -140,7 +140,7 @@ class Client:
         with self._taking_back(waiting):
             first = self._last_id + 1
             for operation, args in calls:
-                if len(waiting) >= WINDOW:
+                if len(waiting) >= WINDOW:  # one out, one in: both processes stay busy, which beats fewer turns
                     self._collect(waiting, results, give_up)
                 self._ask(operation, args, budget, give_up, waiting)
             while waiting:

@@ -82,7 +82,10 @@ class Connection:
         self._scope = trio.CancelScope()
 
     async def run(self) -> None:
-        """Serves until the client leaves, breaks the protocol, or the caller cancels; cancels what is in flight."""
+        """Serves until the client leaves, breaks the protocol, or the caller cancels; cancels what is in flight.
+
+        A cancelled connection tells its client so, as far as the socket takes it without waiting.
+        """
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write_leftovers)
@@ -90,6 +93,10 @@ class Connection:
                     await self._read(nursery)
                 except PeerError as error:
                     await self._say_goodbye(wire.failure_of(error))
+                except trio.Cancelled:
+                    self._corked = False
+                    self._post(wire.encode_close(wire.failure_of(UnavailableError("ipc.stopping"))))
+                    raise
                 nursery.cancel_scope.cancel()
 
     async def _read(self, nursery: trio.Nursery) -> None:

@@ -232,26 +232,30 @@ async def test_without_a_timeout_a_call_waits_for_its_answer(server: Path) -> No
     assert await trio.to_thread.run_sync(work) is None
 
 
-async def test_a_node_that_stops_in_the_middle_of_a_stream_is_a_lost_connection(
-    folder: Path, handlers: Handlers
-) -> None:
+async def test_a_node_that_stops_in_the_middle_of_a_stream_says_so(folder: Path, handlers: Handlers) -> None:
     path = folder / "nzcore.sock"
+
+    async def tick(principal: object, args: object, send_item: Callable[[object], Awaitable[None]]) -> None:
+        await send_item(1)
+        await trio.sleep_forever()
+
+    handlers.added["tick"] = tick
     async with trio.open_nursery() as nursery:
         await start(nursery, path, handlers)
 
         def work() -> str:
-            with Client(path) as client, closing(client.stream("flood")) as items:
+            with Client(path) as client, closing(client.stream("tick")) as items:
                 next(items)
                 trio.from_thread.run_sync(nursery.cancel_scope.cancel)
                 try:
                     for _ in items:
                         pass
-                except UnavailableError as error:
+                except NodeError as error:
                     return error.code
             return "no error"
 
         code = await trio.to_thread.run_sync(work)
-        assert code == "ipc.connection-lost"
+        assert code == "ipc.stopping"
 
 
 def test_a_queue_of_waiting_clients_that_is_full_is_busy(folder: Path) -> None:
