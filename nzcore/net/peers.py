@@ -1,0 +1,226 @@
+"""The peer book: whom this node knows, under which petname, where, and what it granted them.
+
+Kept in the store, held in memory, and the only thing that feeds `TrustView` until statements do. Nothing is kept of
+nodes that were not added.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nzcore.base.errors import PeerError, UsageError
+from nzcore.base.ids import IdentityId, NodeId
+from nzcore.base.scopes import Scope
+from nzcore.codec.frames import pack, unpack
+from nzcore.codec.types import builtins, convert
+from nzcore.proto.identity.address import Address
+from nzcore.proto.identity.certificate import Certificate, Order, compare
+from nzcore.proto.identity.names import check_petname, fold, unique_petname
+from nzcore.proto.trust.view import PAIRING, TrustView
+from nzcore.store.kv import KV
+
+NAMESPACE = "peers"
+MAX_PEERS = 4096
+MAX_ADDRESSES = 16
+"""Addresses kept for a peer: those that worked last are kept longest."""
+
+
+class KnownAddress(Struct, frozen=True):
+    """An address and how dialling it went."""
+
+    address: str
+    worked_at: float = 0.0
+    """Seconds since 1970 when it last led to the peer; 0: never."""
+    failures: int = 0
+    """Dials since then that did not."""
+
+
+class Peer(Struct, frozen=True):
+    """One known node."""
+
+    petname: str
+    certificate: bytes
+    addresses: tuple[KnownAddress, ...] = ()
+    scopes: tuple[Scope, ...] = ()
+    added_at: int = 0
+    how: str = "card"
+    removed: bool = False
+    """Removed by the owner: remembered so that nothing but the owner brings it back."""
+
+    @property
+    def best_addresses(self) -> tuple[Address, ...]:
+        """What to dial, the most promising first."""
+        ranked = sorted(self.addresses, key=lambda one: (one.failures, -one.worked_at))
+        return tuple(Address.parse(one.address) for one in ranked)
+
+
+class PeerBook:
+    """All peers of a node. `load` before use; every change is durable when it returns."""
+
+    def __init__(self, kv: Callable[[], KV], trust: TrustView, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds since 1970, for display and for ranking addresses."""
+        self._kv = kv
+        self._trust = trust
+        self._clock = clock
+        self._peers: dict[NodeId, Peer] = {}
+        self._certificates: dict[NodeId, Certificate] = {}
+
+    async def load(self) -> Self:
+        """Reads the book from the store and feeds the trust view. *Raises* UnavailableError `store.*`."""
+        kv = self._kv()
+        for name in await kv.list(NAMESPACE):
+            entry = await kv.get(NAMESPACE, name)
+            if entry is not None:
+                self._take(NodeId.parse(name), convert(unpack(entry.value), Peer))
+        return self
+
+    def __len__(self) -> int:
+        return sum(not peer.removed for peer in self._peers.values())
+
+    def all(self) -> list[tuple[NodeId, Peer]]:
+        """Every peer that was not removed, by petname."""
+        known = [(node, peer) for node, peer in self._peers.items() if not peer.removed]
+        return sorted(known, key=lambda one: fold(one[1].petname))
+
+    def get(self, node: NodeId) -> Peer | None:
+        """The peer, unless it was removed or never known."""
+        peer = self._peers.get(node)
+        return None if peer is None or peer.removed else peer
+
+    def certificate(self, node: NodeId) -> Certificate | None:
+        """The highest certificate known of a node, removed ones included: what its next one is measured against."""
+        return self._certificates.get(node)
+
+    def identity(self, node: NodeId) -> IdentityId:
+        """*Raises* KeyError for a node that was never known."""
+        return self._certificates[node].root
+
+    def find(self, text: str) -> NodeId:
+        """The peer that `text` names: a petname, or a unique prefix of a petname or of a node's text.
+
+        *Raises* UsageError `net.unknown-peer` or `net.ambiguous-peer`, the candidates in the fact `candidates`.
+        """
+        known = self.all()
+        exact = [node for node, peer in known if fold(peer.petname) == fold(text) or node.text == text.lower()]
+        if exact:
+            return exact[0]
+        found = [
+            (node, peer)
+            for node, peer in known
+            if fold(peer.petname).startswith(fold(text)) or node.text.startswith(text.lower())
+        ]
+        if len(found) == 1:
+            return found[0][0]
+        names = [peer.petname for _, peer in found or known]
+        if found:
+            raise UsageError("net.ambiguous-peer", f"{text!r} could be {_listed(names)}", candidates=names)
+        known_ones = f"known are {_listed(names)}" if names else "no peer is known yet"
+        raise UsageError("net.unknown-peer", f"no peer is called {text!r}; {known_ones}", candidates=names)
+
+    async def add(
+        self,
+        certificate: Certificate,
+        addresses: Iterable[Address] = (),
+        *,
+        scopes: Iterable[Scope] = PAIRING,
+        petname: str = "",
+        how: str = "card",
+    ) -> Peer:
+        """Adds a node or, known already, its addresses and scopes; petname and history stay.
+
+        *Raises* PeerError `identity.*` where a higher certificate is known; UsageError `net.too-many-peers`,
+        `net.petname-taken`, `identity.bad-petname`.
+        """
+        node = certificate.node
+        held = self._peers.get(node)
+        if held is None and len(self._peers) >= MAX_PEERS:
+            raise UsageError("net.too-many-peers", limit=MAX_PEERS)
+        self._check_certificate(certificate)
+        if petname:
+            self._check_petname(node, petname)
+        fresh = Peer(
+            petname=petname or (held.petname if held else unique_petname(certificate.name, self._petnames())),
+            certificate=certificate.encoded,
+            addresses=_merge(held.addresses if held else (), addresses),
+            scopes=tuple(sorted(scopes)),
+            added_at=held.added_at if held and not held.removed else int(self._clock()),
+            how=how,
+        )
+        await self._keep(node, fresh)
+        return fresh
+
+    async def learn(self, certificate: Certificate) -> None:
+        """Remembers a newer certificate of a known node; strangers are not remembered."""
+        held, peer = self._certificates.get(certificate.node), self._peers.get(certificate.node)
+        if held is not None and peer is not None and compare(held, certificate) is Order.NEWER:
+            await self._keep(certificate.node, replace(peer, certificate=certificate.encoded))
+
+    async def rename(self, node: NodeId, petname: str) -> Peer:
+        """*Raises* UsageError `net.petname-taken`, `identity.bad-petname`."""
+        self._check_petname(node, petname)
+        fresh = replace(self._peers[node], petname=petname)
+        await self._keep(node, fresh)
+        return fresh
+
+    async def remove(self, node: NodeId) -> None:
+        """Takes all trust back, at once and for good: only `add` brings the node back."""
+        await self._keep(node, replace(self._peers[node], removed=True, scopes=()))
+
+    async def note_dial(self, node: NodeId, address: Address, *, worked: bool) -> None:
+        """Remembers how dialling an address of a known peer went."""
+        peer = self.get(node)
+        if peer is None:
+            return
+        now = self._clock()
+        known = [_dialled(one, worked, now) if one.address == address.text else one for one in peer.addresses]
+        if worked and all(one.address != address.text for one in known):
+            known.append(KnownAddress(address.text, now))
+        await self._keep(node, replace(peer, addresses=_kept(known)))
+
+    def _take(self, node: NodeId, peer: Peer) -> None:
+        self._peers[node] = peer
+        self._certificates[node] = Certificate.parse(peer.certificate)
+        self._trust.set(node, peer.scopes)
+
+    async def _keep(self, node: NodeId, peer: Peer) -> None:
+        """Durable before it counts; what takes trust away counts at once."""
+        before = self._peers.get(node)
+        if before is not None and not set(before.scopes) <= set(peer.scopes):
+            self._trust.set(node, set(before.scopes) & set(peer.scopes))
+        await self._kv().put(NAMESPACE, node.text, pack(builtins(peer)))
+        self._take(node, peer)
+
+    def _check_certificate(self, certificate: Certificate) -> None:
+        held = self._certificates.get(certificate.node)
+        if held is not None and compare(held, certificate) in (Order.OLDER, Order.FORKED):
+            raise PeerError("identity.older-epoch", certificate=held, offered=certificate.epoch)
+
+    def _check_petname(self, node: NodeId, petname: str) -> None:
+        check_petname(petname)
+        if any(fold(peer.petname) == fold(petname) for other, peer in self._peers.items() if other != node):
+            raise UsageError("net.petname-taken", f"another peer is called {petname!r}")
+
+    def _petnames(self) -> list[str]:
+        return [peer.petname for peer in self._peers.values()]
+
+
+def _merge(known: Iterable[KnownAddress], fresh: Iterable[Address]) -> tuple[KnownAddress, ...]:
+    merged = {one.address: one for one in known}
+    for address in fresh:
+        merged.setdefault(address.text, KnownAddress(address.text))
+    return _kept(merged.values())
+
+
+def _kept(addresses: Iterable[KnownAddress]) -> tuple[KnownAddress, ...]:
+    return tuple(sorted(addresses, key=lambda one: (-one.worked_at, one.failures))[:MAX_ADDRESSES])
+
+
+def _dialled(known: KnownAddress, worked: bool, now: float) -> KnownAddress:
+    return KnownAddress(known.address, now) if worked else replace(known, failures=min(known.failures + 1, 1000))
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:8])
+    return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown
