@@ -92,7 +92,7 @@ class Subscription:
     """
 
     __slots__ = (
-        "_broken", "_bus", "_open", "_publishers", "_queue", "_room", "_taken", "_waiter", "_words",
+        "_broken", "_bus", "_crowded", "_open", "_publishers", "_queue", "_room", "_taken", "_waiter", "_words",
         "capacity", "dropped", "overflow", "pattern", "subscriber",
     )  # fmt: skip
 
@@ -109,6 +109,7 @@ class Subscription:
         self._taken = 0
         self._open: bool | None = None  # None before the `async with`, False after
         self._broken = False
+        self._crowded = False  # publishers may wait; asking the lot itself costs a third of a receive
         self._room = capacity  # 0 once broken: then every event is an overflow
 
     async def __aenter__(self) -> Self:
@@ -122,7 +123,7 @@ class Subscription:
         self._open = False
         self._bus._leave(self)
         self._queue.clear()
-        self._publishers.unpark_all()
+        self._free_publishers()
         self._wake()
 
     def __aiter__(self) -> Self:
@@ -137,10 +138,8 @@ class Subscription:
             await self._wait_event()
         event = queue.popleft()
         self._taken += 1
-        if (
-            self._publishers and len(queue) <= self.capacity >> 1
-        ):  # woken in batches: one by one costs a switch an event
-            self._publishers.unpark_all()
+        if self._crowded and len(queue) <= self.capacity >> 1:  # woken in batches: else a switch an event
+            self._free_publishers()
         return event
 
     receive = __anext__
@@ -188,7 +187,13 @@ class Subscription:
         for index in range(len(self._queue) - 1, -1, -1):
             if self._queue[index] is event:
                 del self._queue[index]
-                return
+                break
+        if len(self._queue) <= self.capacity >> 1:  # else the last reader's turn has passed, and nobody would wake them
+            self._free_publishers()
+
+    def _free_publishers(self) -> None:
+        self._crowded = False
+        self._publishers.unpark_all()
 
 
 class Bus:
@@ -338,6 +343,7 @@ class Bus:
         for index, subscription in enumerate(full):
             if subscription._open and len(subscription._queue) > subscription.capacity:
                 try:
+                    subscription._crowded = True
                     await subscription._publishers.park()
                 except BaseException:  # cancelled: what still waits over capacity goes, so that capacity stays a bound
                     for left in full[index:]:

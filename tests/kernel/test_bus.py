@@ -148,6 +148,30 @@ async def _cancel_when_blocked(scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
+async def test_publishers_whose_events_were_taken_go_on_when_later_ones_are_cancelled(nursery):
+    bus = Bus()
+    done = []
+
+    async def publish(number: int, scope: trio.CancelScope) -> None:
+        with scope:
+            await bus.publish("a", number)
+            done.append(number)
+
+    async with bus.subscribe("a", capacity=2) as events:
+        bus.emit("a", 0)
+        bus.emit("a", 1)
+        scopes = [trio.CancelScope() for _ in range(3)]
+        for number, scope in enumerate(scopes, start=2):
+            nursery.start_soon(publish, number, scope)
+            await wait_all_tasks_blocked()
+        assert [(await events.receive()).value for _ in range(3)] == [0, 1, 2]
+        assert done == []
+        for scope in scopes[1:]:
+            scope.cancel()
+        await wait_all_tasks_blocked()
+        assert (queued(bus), done) == ([0], [2])
+
+
 async def test_a_subscriber_that_leaves_frees_the_publishers_it_held(nursery):
     bus = Bus()
     done = trio.Event()
