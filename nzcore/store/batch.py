@@ -91,7 +91,9 @@ class Batcher(Generic[Item, Result]):
         try:
             # Others wait for this work, so the leader's cancellation must wait until it is done.
             with trio.CancelScope(shield=True):
-                # Everybody who was woken together with us gets to queue up first.
+                # Everybody who was woken by the last batch gets to queue up first: they run in the next turn, in
+                # any order with us, so we wait for the one after.
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 batch = self._take()
                 self.calls += 1
