@@ -5,7 +5,6 @@ imported only when one of its codes is explained. A test holds the catalogue and
 """
 
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import NamedTuple
 
 
@@ -27,6 +26,8 @@ def reason(code: str) -> Reason:
 
 def rooms() -> list[str]:
     """Names of all rooms, sorted."""
+    from pkgutil import iter_modules  # costs 2 ms of every command's start, needed only to explain
+
     return sorted(module.name for module in iter_modules(__path__))
 
 
