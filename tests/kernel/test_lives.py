@@ -300,6 +300,24 @@ async def test_stop_has_its_time_before_the_start_is_cancelled(autojump_clock):
         assert supervisor.healthy
 
 
+async def test_a_start_that_returns_during_stop_leaves_stop_its_time(autojump_clock):
+    class Draining(Script):
+        async def start(self, task_status=trio.TASK_STATUS_IGNORED) -> None:
+            self.asked = trio.Event()
+            task_status.started()
+            await self.asked.wait()
+
+        async def stop(self) -> None:
+            self.asked.set()
+            await trio.sleep(2)
+            self.drained = trio.current_time()
+
+    service = Draining()
+    async with supervise(service):
+        pass
+    assert service.drained == trio.current_time() == 2
+
+
 @pytest.mark.parametrize("fault", ["hangs", "raises", "exits"])
 async def test_a_stop_that_fails_is_bounded_and_told(fault, autojump_clock):
     class Clinging(Script):
