@@ -120,6 +120,19 @@ async def test_publish_waits_for_a_block_subscriber_and_loses_nothing(nursery):
         assert mine == sorted(mine)
 
 
+async def test_publish_does_not_wait_for_those_who_drop_or_break():
+    bus = Bus()
+    async with (
+        bus.subscribe("a", capacity=1, overflow="drop_oldest") as newest,
+        bus.subscribe("a", capacity=1, overflow="error") as strict,
+    ):
+        for number in range(3):
+            await bus.publish("a", number)
+        assert (await newest.receive()).value == 2
+        assert (await strict.receive()).value == 0
+        assert (newest.dropped, strict.dropped) == (2, 2)
+
+
 async def test_cancelled_publishers_leave_nothing_over_capacity(autojump_clock):
     bus = Bus()
     async with bus.subscribe("a", capacity=2) as events:

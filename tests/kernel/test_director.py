@@ -164,6 +164,21 @@ def test_nothing_of_a_batch_starts_before_all_of_it_has_ended():
     assert rig.log == ["-c", "-b", "-a", "+a", "+d", "+b", "+c"]
 
 
+def test_overlapping_batches_become_one_and_a_removed_member_blocks_nobody():
+    rig = Rig(*chain(), strategy="rest_for_one", obey=False).up()
+    rig.crash("c")  # c and d
+    rig.crash("a")  # everything
+    assert rig.log == ["-b"]
+    rig.end("b")
+    rig.end("d")
+    rig.pass_time(1)
+    assert rig.log == ["-b", "+a", "+d", "+b", "+c"]
+    rig.director.stop("d", rig.now)
+    rig.pump().crash("c").end("d")
+    rig.director.remove("d")
+    assert rig.pass_time(2).states() == "a:running b:running c:running"
+
+
 def test_the_restart_beyond_the_intensity_is_not_made():
     rig = Rig(*chain(), intensity=2).up()
     for _ in range(2):

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.kernel import Backoff, Bus, Context, Restart, Service, State, Supervisor
@@ -263,6 +264,40 @@ async def test_ctrl_c_during_the_shutdown_cancels_what_is_left_at_once(autojump_
         async with supervise(service):
             pass
     assert trio.current_time() == 0
+    assert service.ends == 1
+
+
+def test_ctrl_c_that_reaches_the_closing_supervisor_itself_hurries_it_and_leaves_nothing():
+    interrupt = trio.lowlevel.enable_ki_protection(lambda: signal.raise_signal(signal.SIGINT))
+    first, second = Script(name="first", stop_timeout_s=1000.0), Script(name="second", requires=("first",))
+
+    class Slow(Script):
+        stop_timeout_s = 1000.0
+
+        async def stop(self) -> None:
+            interrupt()  # a protected frame: Trio hands it to the main task, which is closing the supervisor
+            await trio.sleep(900)
+
+    slow = Slow(name="slow", requires=("second",))
+
+    async def main() -> None:
+        async with supervise(first, second, slow):
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert [service.ends for service in (first, second, slow)] == [1, 1, 1]
+
+
+def test_ctrl_c_in_the_body_stops_in_order_and_leaves_as_it_is():
+    service = Script()
+
+    async def main() -> None:
+        async with supervise(service):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
     assert service.ends == 1
 
 
