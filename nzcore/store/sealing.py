@@ -83,6 +83,8 @@ class Sealer:
             aad = row.place + _VERSION.pack(row.version)
             plain = self._open(row.version & 0xFFFF, aad, row.sealed)
             (size,) = _NAME.unpack_from(plain)
+            if 2 + size > len(plain):
+                raise ValueError(size)
             return plain[2 : 2 + size].decode(), plain[2 + size :]
         except (PeerError, ValueError, struct.error, TypeError) as error:
             raise UnavailableError("store.damaged-row", version=row.version) from error
