@@ -65,6 +65,11 @@ def main(arguments: Sequence[str]) -> int:
     except NzError as error:
         output.fail(error, as_json=session.json)
         return exit_code(error)
+    except OSError as error:  # what no command foresaw, as a path that is too long
+        place = f": {error.filename}" if error.filename else ""
+        what = error.strerror or type(error).__name__
+        output.fail(UnavailableError("cli.system", f"the system says: {what}{place}"), as_json=session.json)
+        return FAILED
     except Exception as error:  # the last boundary: a bug becomes one sentence and a file
         output.fail(_bug(error), as_json=session.json)
         return FAILED
@@ -99,7 +104,10 @@ def _bug(error: Exception) -> NzError:
 
 
 def _open_streams() -> None:
-    """Text that the terminal's encoding lacks is escaped, never an error."""
+    """A stream that we were started without exists and can't be written; text that the encoding lacks is escaped."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, encoding="utf-8"))  # noqa: SIM115  (for as long as the process lives)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

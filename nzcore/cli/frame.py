@@ -30,6 +30,8 @@ def _note(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Writes an option that was really given into the session: an inner default never undoes an outer option."""
     session = ctx.find_object(Session)
     if session and param.name and ctx.get_parameter_source(param.name) is click.ParameterSource.COMMANDLINE:
+        if value == "":
+            raise click.BadParameter("it is empty", ctx, param)
         setattr(session, param.name, value)
 
 

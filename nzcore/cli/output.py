@@ -72,6 +72,13 @@ def pairs(facts: Iterable[tuple[str, object]]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in kept)
 
 
+def facts(value: object) -> str:
+    """`name=value` of each fact that says something, in a line."""
+    if not isinstance(value, dict):
+        return "" if value is None else str(value)
+    return " ".join(f"{name}={one}" for name, one in value.items() if one not in (None, "", [], {}))
+
+
 def paint(text: str, colour: str, stream: TextIO) -> str:
     """`text` in `colour` if `stream` is a terminal that may have colours (NO_COLOR, TERM=dumb say no)."""
     if not colour or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():

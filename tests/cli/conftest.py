@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from nzcore.cli.app import main
-from nzcore.cli.spawn import own_command, own_environment
+from nzcore.cli.spawn import own_command, own_environment, wait_for_end
+from nzcore.store.lock import holder
 
 WAIT_S = 60
 
@@ -82,6 +84,16 @@ def make_home(home: Path, *words: str) -> dict[str, Any]:
     made = spawn("--json", "--home", str(home), "init", "--name", "tester", *(words or ("--no-passphrase",)))
     assert made.code == 0, made.err
     return dict(made.json)
+
+
+@pytest.fixture(autouse=True)
+def no_node_left(tmp_path: Path) -> Iterator[None]:
+    """Ends what a failed test left running; a test that went well leaves nothing."""
+    yield
+    left = [pid for lock in tmp_path.rglob("lock") if (pid := holder(lock)) and not wait_for_end(pid, 0)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Every command has the same frame: global options anywhere, errors of one form, nothing imported too early."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
 from nzcore.cli.app import COMMANDS, nzcore_command
 from nzcore.cli.commands.explain import command as explain
 from nzcore.cli.errors import CommandLineError, OutputClosed, exit_code
+from nzcore.cli.spawn import own_environment
 
-from .conftest import Run, python
+from .conftest import WAIT_S, Run, python
 
 HEAVY = ("trio", "cryptography", "nacl", "asyncio", "structlog", "rich", "platformdirs", "aiosqlite", "zeroconf")
 PROBE = """
@@ -184,3 +187,28 @@ def test_an_error_s_kind_decides_the_exit_code(error: NzError, code: int) -> Non
 
 def test_an_error_goes_to_the_session_s_form_even_when_parsing_ends_early(run: Run) -> None:
     assert json.loads(run("service", "nonsense", "--json").err)["error"]["code"] == "cli.usage"
+
+
+@pytest.mark.parametrize("words", [("state",), ("init", "--no-passphrase"), ("up",), ("down",), ("logs",), ("doctor",)])
+def test_a_home_that_cannot_be_is_one_sentence(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    ended = run("--json", "--home", tmp_path / ("x" * 300), *words)
+    assert ended.code in (1, 3)
+    if words != ("doctor",):
+        assert ended.error["code"] != "cli.bug"
+        assert ended.error["hint"]
+
+
+def test_an_empty_home_is_a_slip_and_not_the_usual_home(run: Run) -> None:
+    ended = run("--json", "--home", "", "state")
+    assert (ended.code, ended.error["code"]) == (2, "cli.usage")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_bug(closed: str) -> None:
+    script = f'"{sys.executable}" -P -m nzcore --json explain cli.bug {closed}'
+    ended = subprocess.run(
+        ["sh", "-c", script], capture_output=True, env=own_environment(), timeout=WAIT_S, check=False
+    )
+    assert ended.returncode == (1 if " >&-" in " " + closed else 0)
+    assert b'cli.bug"' not in ended.stderr

@@ -8,6 +8,7 @@ import pytest
 from nzcore.cli.commands.identity import _qr
 
 from .conftest import Run, spawn
+from .terminal import Terminal
 
 
 @pytest.fixture
@@ -158,3 +159,22 @@ def test_a_certificate_comes_by_standard_input_too(resting: tuple[Path, dict[str
     after = spawn("--home", str(home), "--json", "identity", "apply", stdin=answer)
     assert after.code == 0, after.err
     assert after.json["node"] == made["node"]
+
+
+@pytest.mark.real
+def test_in_a_terminal_a_request_is_answered_when_the_codes_are_the_same(
+    resting: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    home, made = resting
+    asked = spawn("--home", str(home), "identity", "request")
+    code = asked.err.split()[-1]
+    (tmp_path / "request").write_text(asked.out)
+    words = ("identity", "sign", str(tmp_path / "request"), "--mnemonic-file", str(tmp_path / "words"))
+    for answer, ends in (("n", 130), ("y", 0)):
+        with Terminal(*words) as terminal:
+            terminal.expect(made["node"])
+            terminal.expect(f"code: {code}")
+            terminal.expect("same code?")
+            terminal.enter(answer)
+            assert terminal.end() == ends
+            assert ("nzcert:" in terminal.shown) == (answer == "y")

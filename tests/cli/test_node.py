@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from nzcore.cli.commands.state import human
+from nzcore.cli.output import Line
 from nzcore.cli.spawn import own_command, own_environment, wait_for_end
 from nzcore.store.lock import holder
 
@@ -279,3 +281,37 @@ def test_a_damaged_home_is_one_sentence_and_a_hint(tmp_path: Path) -> None:
         path.write_bytes(good)
     assert damaged(tmp_path / "home").code == 0
     assert spawn("--home", str(tmp_path / "home"), "down").code == 0
+
+
+def test_a_node_that_hangs_is_a_timeout(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    make_home(home)
+    assert spawn("--home", str(home), "up", "-d").code == 0
+    pid = pid_of(home)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        ended = spawn("--home", str(home), "--json", "--timeout", "0.2", "state")
+        assert (ended.code, ended.error["code"]) == (5, "ipc.timeout")
+        assert complete_services(home) == []
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert spawn("--home", str(home), "down").code == 0
+
+
+def complete_services(home: Path) -> list[str]:
+    """What a shell would be offered for `nzcore service show`."""
+    words = {"_NZCORE_COMPLETE": "bash_complete", "COMP_WORDS": "nzcore service show ", "COMP_CWORD": "3"}
+    return spawn(NZCORE_HOME=str(home), **words).out.split()
+
+
+def test_a_detached_node_that_is_not_ready_in_time_is_not_left_running(tmp_path: Path) -> None:
+    make_home(tmp_path / "home")
+    ended = spawn("--home", str(tmp_path / "home"), "--json", "--timeout", "0.001", "up", "-d")
+    assert (ended.code, ended.out, ended.error["code"]) == (5, "", "cli.timeout")
+
+
+def test_what_is_wrong_stands_in_the_first_line_of_the_state() -> None:
+    state = {"name": "a", "node": "n", "identity": "i", "version": "1", "uptime_s": 70, "listen": [], "services": []}
+    first, *_ = human({**state, "peers": 0, "channels": 0, "problems": ["the disk is full", "x has failed"]})
+    assert isinstance(first, Line)
+    assert first.text == "not well: the disk is full; x has failed"

@@ -6,6 +6,7 @@ REASONS = {
     "usage": Reason("the command line can't be read", "nzcore --help shows the commands, NAME --help one of them"),
     "bug": Reason("nzcore itself failed", "report this with the file's text; it holds no secrets"),
     "output": Reason("standard output can't be written", "make room, or send the output elsewhere"),
+    "system": Reason("the system refused something", "check the path, its owner and the disk; nzcore doctor may know"),
     "unreadable": Reason("a file can't be read", "check the path and who may read it"),
     "unwritable": Reason("a file can't be written", "check the path and who may write there"),
     "file-exists": Reason("a file is already there and is not overwritten", "choose another name or move it away"),

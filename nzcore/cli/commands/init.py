@@ -141,9 +141,7 @@ def _show_and_ask_back(mnemonic: "Mnemonic") -> None:
             for row in range(rows):
                 line = "".join(f"{row + 1 + col * rows:>4}. {words[row + col * rows]:<12}" for col in range(3))
                 click.echo(line, err=True)
-            click.prompt(
-                "\nEnter, when they are written down", default="", show_default=False, err=True, hide_input=True
-            )
+            _wait_for_enter("\nEnter, when they are written down")
         places = sorted(SystemRandom().sample(range(len(words)), _ASKED_BACK))
         answers = [str(click.prompt(f"word {place + 1}", hide_input=True, err=True)) for place in places]
         if [answer.strip().lower() for answer in answers] == [words[place] for place in places]:
@@ -151,8 +149,12 @@ def _show_and_ask_back(mnemonic: "Mnemonic") -> None:
         if not rest:
             break
         output.say("not these words; here they are again")
-        click.prompt("Enter, to see them", default="", show_default=False, err=True, hide_input=True)
+        _wait_for_enter("Enter, to see them")
     raise UsageError("cli.words-not-confirmed")
+
+
+def _wait_for_enter(text: str) -> None:
+    click.prompt(text, default="", show_default=False, prompt_suffix=" ", hide_input=True, err=True)
 
 
 @contextmanager

@@ -47,10 +47,12 @@ def _show(session: Session, line: bytes) -> None:
 
 
 def _human(entry: dict[str, Any]) -> output.Line:
-    rest = " ".join(f"{k}={v}" for k, v in entry.items() if k not in ("at", "level", "event"))
+    rest = {name: value for name, value in entry.items() if name not in ("at", "level", "event")}
+    if list(rest) == ["value"]:
+        rest = rest["value"]
     at, level = str(entry.get("at", ""))[:19].replace("T", " "), str(entry.get("level", ""))
     colour = {"warning": "yellow", "error": "red", "critical": "red"}.get(level, "")
-    return output.Line(f"{at} {level:<7} {entry.get('event', '')}  {rest}".strip(), colour)
+    return output.Line(f"{at} {level:<7} {entry.get('event', '')}  {output.facts(rest)}".strip(), colour)
 
 
 def _last(path: Path, count: int) -> list[bytes]:

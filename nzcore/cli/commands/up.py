@@ -24,6 +24,7 @@ from nzcore.cli.session import Session
 from nzcore.cli.systemd import notify
 
 _READY_S = 30.0  # how long a detached node may take to become ready, unless --timeout says otherwise
+_END_S = 5.0  # how long a node that did not become ready may take to stop before it is killed
 _EVENTS_HELD = 1000  # events that wait for a slow reader before they are dropped and counted
 _LAST_WORDS_S = 1.0  # how long the printer may finish its lines after the node has stopped
 _REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
@@ -76,7 +77,7 @@ class Printer:
         """Takes an event to print, or counts it as lost."""
         if event.get("event") == "ready":
             notify("READY=1")
-        elif event.get("event") == "stopping":
+        elif event.get("event") == "node.stopping":
             notify("STOPPING=1")
         try:
             if self._lost:
@@ -114,8 +115,7 @@ def event_line(event: dict[str, Any]) -> str:
     at = event.get("at")
     clock = time.strftime("%H:%M:%S ", time.localtime(at)) if isinstance(at, int | float) else ""
     value = event.get("value", {key: value for key, value in event.items() if key not in ("event", "at")})
-    facts = " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else value
-    return output.clean(f"{clock}{event.get('event', '')}  {'' if facts is None else facts}".rstrip())
+    return output.clean(f"{clock}{event.get('event', '')}  {output.facts(value)}".rstrip())
 
 
 def _stop_on_hangup() -> None:
@@ -148,10 +148,20 @@ def _detached(session: Session, passphrase: str | None) -> int:
     try:
         ready = _await_ready(child, passphrase, complaints, session.timeout or _READY_S)
     except BaseException:
-        child.terminate()
+        _end(child)
         raise
     session.show(ready, lambda event: [event_line(event)])
     return 0
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """Leaves no half-started node behind."""
+    child.terminate()
+    try:
+        child.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _await_ready(child: "subprocess.Popen[bytes]", passphrase: str | None, complaints: Path, seconds: float) -> Any:
