@@ -12,14 +12,13 @@ from typing import Literal, NamedTuple, Protocol
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.store.names import NameIndexes
 from nzcore.store.sealing import Sealer, StoredRow
-from nzcore.store.transaction import MAX_OPERATIONS, Operation
+from nzcore.store.transaction import MAX_OPERATIONS, SCAN_ROWS, Operation
 from nzcore.store.watch import Change, Watch, Watchers
 
 VALUE_BYTES = 1 << 20  # one value is sealed and held in memory whole; larger things are files
 NAME_BYTES = 1024
 NAMESPACE_BYTES = 64
 WATCH_CAPACITY = 256
-SCAN_ROWS = 256  # rows a page of the first listing: a few milliseconds between two chances for others
 
 
 Names = list[str]  # aliases, because `KV` has a method of the name `list`

@@ -9,9 +9,7 @@ import sqlite3
 from nzcore.base.errors import UnavailableError
 from nzcore.store.schema import DISK_ERRORS, disk_error
 from nzcore.store.sealing import PLACE_BYTES, SUM_MODULUS, TAG_BYTES, Sealer, StoredRow
-from nzcore.store.transaction import read_head
-
-SCRUB_ROWS = 256  # a page: a few milliseconds of the interpreter's lock
+from nzcore.store.transaction import SCAN_BYTES, SCAN_ROWS, read_head
 
 _PAGE = "SELECT place, version, sealed FROM kv WHERE place > ? ORDER BY place LIMIT ?"
 
@@ -37,11 +35,16 @@ class Scrub:
 
         *Raises* UnavailableError `store.damaged-row`, `store.rows-changed`, `store.read-failed`.
         """
+        page, weight = [], 0
         try:
-            page = self._connection.execute(_PAGE, (self._after, SCRUB_ROWS)).fetchall()
+            for row in map(StoredRow._make, self._connection.execute(_PAGE, (self._after, SCAN_ROWS))):
+                page.append(row)
+                weight += len(row.sealed)
+                if weight > SCAN_BYTES:
+                    break
         except DISK_ERRORS as error:
             raise disk_error(error, "store.read-failed") from error
-        for row in map(StoredRow._make, page):
+        for row in page:
             if len(row.place) != PLACE_BYTES:
                 raise UnavailableError("store.damaged-row", version=row.version)
             self._sealer.open_row(row)

@@ -15,6 +15,8 @@ from nzcore.store.schema import DISK_ERRORS, disk_error
 from nzcore.store.sealing import INDEX_BITS, PLACE_BYTES, SUM_MODULUS, TAG_BYTES, Head, Sealer, StoredRow
 
 MAX_OPERATIONS = 1024  # of one caller's transaction; a shared one holds at most 16 of these, within 16 bits of index
+SCAN_ROWS = 256  # rows of a page: a few milliseconds between two chances for others
+SCAN_BYTES = 4 << 20  # of a page: values come along with the names that a listing wants
 READ_SIZES = (1, 4, 16, 64, 256)  # places a SELECT: few shapes, so that prepared statements are found again
 
 _PUT = (
@@ -54,8 +56,7 @@ class Table:
         self._connection = connection
         self._sealer = sealer
         self.head = read_head(connection, sealer)
-        names = (sealer.open_row(row)[0] for row in self._rows_of(""))
-        self._namespaces = frozenset(names)
+        self._namespaces = self._registered()
 
     def commit(self, requests: Sequence[Sequence[Operation]]) -> list[Outcome]:
         """Applies requests in order in one transaction; a request that conflicts changes nothing and fails alone.
@@ -102,9 +103,14 @@ class Table:
             for place, version, tag in _select(self._connection, _LOOK, places)
         }
 
-    def _rows_of(self, ns: str) -> list[StoredRow]:
-        tag = self._sealer.namespace_tag(ns)
-        return scan(self._connection, tag, tag, -1)
+    def _registered(self) -> frozenset[str]:
+        tag = self._sealer.namespace_tag("")
+        names: set[str] = set()
+        page = scan(self._connection, tag, tag, SCAN_ROWS)
+        while page:
+            names.update(self._sealer.open_row(row)[0] for row in page)
+            page = scan(self._connection, tag, page[-1].place, SCAN_ROWS)
+        return frozenset(names)
 
 
 class _Plan:
@@ -187,12 +193,22 @@ def read(connection: sqlite3.Connection, places: list[bytes]) -> dict[bytes, Sto
 
 
 def scan(connection: sqlite3.Connection, tag: bytes, after: bytes, limit: int) -> list[StoredRow]:
-    """Up to `limit` rows of the namespace `tag` (-1: all) beyond the place `after`, in the order of places."""
+    """A page of the namespace `tag` beyond the place `after`, in the order of places; empty at the end.
+
+    At most `limit` rows, and few enough that they hold little more than `SCAN_BYTES`.
+    """
     end = tag + b"\xff" * (PLACE_BYTES - TAG_BYTES)
+    rows: list[StoredRow] = []
+    weight = 0
     try:
-        return [StoredRow._make(row) for row in connection.execute(_SCAN, (after, end, limit))]
+        for row in map(StoredRow._make, connection.execute(_SCAN, (after, end, limit))):
+            rows.append(row)
+            weight += len(row.sealed)
+            if weight > SCAN_BYTES:
+                break
     except DISK_ERRORS as error:
         raise disk_error(error, "store.read-failed") from error
+    return rows
 
 
 @cache

@@ -52,6 +52,16 @@ async def test_a_long_listing_keeps_neither_readers_nor_writers_waiting(tmp_path
         assert len(await kv.list("notes")) == 3000 + between
 
 
+async def test_a_page_of_large_values_is_short(tmp_path: Path) -> None:
+    async with AsyncioBridge() as bridge, Database(tmp_path / "store.db", KEY, bridge) as kv:
+        for start in range(0, 12, 4):
+            await kv.write([Put("notes", f"n{number}", bytes(1 << 20)) for number in range(start, start + 4)])
+        tag = kv._sealer.namespace_tag("notes")
+        assert len(await kv._scan(tag, tag, 256)) == 4
+        assert len(await kv.list("notes")) == 12
+        assert await kv.verify() == 13
+
+
 async def test_a_closed_store_refuses_and_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
     before = threading.active_count()
     async with AsyncioBridge() as bridge:
