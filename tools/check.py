@@ -9,25 +9,26 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+COVERAGE = (sys.executable, "-m", "coverage")
 PYTHON_CODE = ("nzcore", "modules", "tools", "tests")
 
 
 class Step(NamedTuple):
-    """A named command; a `live` one writes straight to the terminal, any other is shown only when it fails."""
+    """Named commands, run until one fails; `live` ones write to the terminal, others are shown only when they fail."""
 
     name: str
-    command: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     live: bool = False
     after: str = ""  # the step without which this one says nothing
 
 
 STEPS = (
-    Step("format", (str(BIN / "ruff"), "format", "--check", *PYTHON_CODE)),
-    Step("lint", (str(BIN / "ruff"), "check", *PYTHON_CODE)),
-    Step("types", (str(BIN / "mypy"),)),  # strict; its files are named in pyproject.toml
-    Step("floors", (str(BIN / "lint-imports"),)),
-    Step("tests", (sys.executable, "-m", "coverage", "run", "-m", "pytest", "-q", "--durations=5"), live=True),
-    Step("coverage", (sys.executable, "-m", "coverage", "report"), after="tests"),
+    Step("format", ((str(BIN / "ruff"), "format", "--check", *PYTHON_CODE),)),
+    Step("lint", ((str(BIN / "ruff"), "check", *PYTHON_CODE),)),
+    Step("types", ((str(BIN / "mypy"),),)),  # strict; its files are named in pyproject.toml
+    Step("floors", ((str(BIN / "lint-imports"),),)),
+    Step("tests", ((*COVERAGE, "erase"), (*COVERAGE, "run", "-m", "pytest", "-q", "--durations=5")), live=True),
+    Step("coverage", ((*COVERAGE, "combine", "-q"), (*COVERAGE, "report")), after="tests"),
 )
 
 
@@ -38,12 +39,14 @@ def run(step: Step) -> bool:
     if step.live:
         print(f"      {step.name} …", flush=True)
     pipe = None if step.live else subprocess.PIPE
-    done = subprocess.run(
-        step.command, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=subprocess.STDOUT if pipe else None
-    )
-    passed = done.returncode == 0
-    if not passed:
-        print(done.stdout or "", end="")
+    errors = None if step.live else subprocess.STDOUT
+    passed = True
+    for command in step.commands:
+        done = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=errors)
+        if done.returncode != 0:
+            print(done.stdout or "", end="")
+            passed = False
+            break
     print(f"{'ok  ' if passed else 'FAIL'}  {step.name:<10} {time.perf_counter() - start:6.1f} s", flush=True)
     return passed
 

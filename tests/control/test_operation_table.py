@@ -108,6 +108,6 @@ def test_the_schema_of_all_operations_is_sorted_and_tells_rights_and_risk() -> N
 
 def test_importing_the_table_loads_nothing_slow() -> None:
     code = "import sys, nzcore.control.table; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True)
     slow = {"trio", "cryptography", "nacl", "asyncio", "structlog", "dataclasses", "socket", "logging"}
     assert not slow & set(done.stdout.split())

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def step(name: str, code: int, *, after: str = "") -> check.Step:
     script = f"import sys; print('said by {name}'); sys.exit({code})"
-    return check.Step(name, (sys.executable, "-S", "-c", script), after=after)
+    return check.Step(name, ((sys.executable, "-S", "-c", script),), after=after)
 
 
 def test_all_steps_run_and_one_failure_fails_the_whole(monkeypatch, capsys):

@@ -308,7 +308,7 @@ def test_each_error_has_the_exit_code_that_the_commands_promise(error: NzError, 
 
 def test_importing_the_client_loads_nothing_slow() -> None:
     code = "import sys, nzcore.ipc.client, nzcore.ipc.path, nzcore.ipc.doors; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True)
     slow = {"trio", "cryptography", "nacl", "asyncio", "structlog", "msgspec", "dataclasses", "logging", "hashlib"}
     assert not slow & set(done.stdout.split())
 
