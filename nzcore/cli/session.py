@@ -53,20 +53,14 @@ class Session:
             if for_s is None or error.code not in ("ipc.timeout", "ipc.deadline"):
                 raise
 
-    def ask(self, operation: str, args: Args | None = None, *, unlock: Callable[[], str | None] | None = None) -> Any:
-        """The running node's answer; without one, for operations that may be done offline, the home's own.
-
-        `unlock` gives the passphrase if the home has one.
-        """
+    def ask(self, operation: str, args: Args | None = None, *, otherwise: Callable[[], Any]) -> Any:
+        """The running node's answer; where none runs, what `otherwise` makes of the home. *Raises* as both do."""
         try:
             return self.call(operation, args)
         except NzError as error:
-            if error.code != "ipc.not-running" or not _offline(operation):
+            if error.code != "ipc.not-running":
                 raise
-        from nzcore.node.run import run_offline
-
-        passphrase = unlock() if unlock else None
-        return run_offline(self.home.path, passphrase=passphrase, operation=operation, args=args or {})
+        return otherwise()
 
     def show(self, result: Any, human: Callable[[Any], Iterable[output.Block]]) -> None:
         """The result of a command: as JSON, or as `human` puts it."""
@@ -90,9 +84,3 @@ class Session:
             if error.code == "ipc.not-running":
                 home.require()
             raise
-
-
-def _offline(operation: str) -> bool:
-    from nzcore.control.table import OPERATIONS
-
-    return OPERATIONS[operation].offline

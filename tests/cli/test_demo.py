@@ -2,7 +2,7 @@
 
 import json
 import os
-import signal
+import re
 import subprocess
 from pathlib import Path
 
@@ -41,15 +41,19 @@ def test_the_demo_is_told_line_by_line_where_nothing_is_drawn(tmp_path: Path) ->
     assert spawn("--home", f"{folder}/alice", "--json", "identity", "show").json["name"] == "alice"
 
 
-def test_the_demo_in_a_terminal_is_a_table(tmp_path: Path) -> None:
+def test_a_demo_in_a_terminal_is_a_table_and_ctrl_c_takes_its_processes_along(tmp_path: Path) -> None:
     with Terminal("demo", TMPDIR=str(tmp_path)) as terminal:
-        terminal.expect("all steps went well")
-        assert terminal.end() == 0
-        assert "what came of it" in terminal.shown
+        terminal.expect("what came of it")
+        while not (found := re.search(r"process (\d+) *\r?\n", terminal.shown)):
+            terminal.expect("\n")
+        terminal.press(b"\x03")
+        assert terminal.end() == 130
+        assert "Traceback" not in terminal.shown
+    assert wait_for_end(int(found[1]), 0)
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_takes_its_processes_along(tmp_path: Path, ending: signal.Signals) -> None:
+def test_a_terminated_demo_takes_its_processes_along(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [*own_command(), "demo"],
         stdout=subprocess.PIPE,
@@ -58,13 +62,9 @@ def test_an_interrupted_demo_takes_its_processes_along(tmp_path: Path, ending: s
         env=own_environment() | {"TMPDIR": str(tmp_path)},
     )
     assert child.stdout
-    while True:
-        line = child.stdout.readline()
-        assert line
-        if line.split()[1] == "up":
-            break
-    pid = int(line.split("process")[1])
-    child.send_signal(ending)
+    up = next(line for line in child.stdout if line.split()[1] == "up")
+    pid = int(up.split("process")[1])
+    child.terminate()
     _, err = child.communicate(timeout=WAIT_S)
     assert child.returncode == 130
     assert "Traceback" not in err

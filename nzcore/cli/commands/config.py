@@ -22,7 +22,7 @@ def command() -> None:
 @click.pass_obj
 def list_settings(session: Session) -> None:
     """List all settings with their values."""
-    session.show(session.ask("config.list"), _table)
+    session.show(session.ask("config.list", otherwise=lambda: _offline(session)), _table)
 
 
 @command.command("get", example="nzcore config get log.level")
@@ -30,7 +30,8 @@ def list_settings(session: Session) -> None:
 @click.pass_obj
 def get_setting(session: Session, key: str) -> None:
     """Show the value of one setting."""
-    session.show(session.ask("config.get", {"name": key}), lambda setting: [_text(setting["value"])])
+    setting = session.ask("config.get", {"name": key}, otherwise=lambda: _offline(session, key))
+    session.show(setting, lambda found: [_text(found["value"])])
 
 
 @command.command("set", example="nzcore config set log.level debug")
@@ -39,7 +40,19 @@ def get_setting(session: Session, key: str) -> None:
 @click.pass_obj
 def set_setting(session: Session, key: str, value: str) -> None:
     """Change one setting in the home's config.toml."""
-    session.show(session.ask("config.set", {"name": key, "value": value}), _changed)
+    args = {"name": key, "value": value}
+    session.show(session.ask("config.set", args, otherwise=lambda: _offline(session, key, value)), _changed)
+
+
+def _offline(session: Session, key: str | None = None, value: str | None = None) -> Any:
+    """The same three operations on the home's file alone: settings are not secret, so its vault stays closed."""
+    from nzcore.codec.types import builtins
+    from nzcore.node.config import find, load, settings, store
+
+    path = session.home.config
+    if key is None:
+        return builtins(settings(load(path)))
+    return builtins(find(load(path) if value is None else store(path, key, value), key))
 
 
 def _table(settings: list[dict[str, Any]]) -> Iterator[output.Block]:

@@ -216,7 +216,15 @@ def card(session: Session, qr: bool, no_addresses: bool, passphrase_file: str | 
 
 
 def _ask(session: Session, operation: str, args: dict[str, Any], passphrase_file: str | None) -> Any:
-    return session.ask(operation, args, unlock=lambda: unlock(session, passphrase_file))
+    """The node's answer; without a running node the home is opened for this one operation."""
+
+    def offline() -> Any:
+        from nzcore.node.run import run_offline
+
+        passphrase = unlock(session, passphrase_file)
+        return run_offline(session.home.path, passphrase=passphrase, operation=operation, args=args)
+
+    return session.ask(operation, args, otherwise=offline)
 
 
 def _digest(path: str) -> tuple[bytes, int]:
