@@ -203,6 +203,8 @@ class SealedKV(ABC):
 
 def check_text(text: str, limit: int) -> None:
     """*Raises* UsageError `store.bad-name` unless `text` has 1 to `limit` bytes of UTF-8."""
+    if text.isascii() and 0 < len(text) <= limit:
+        return
     try:
         size = len(text.encode())
     except UnicodeEncodeError:

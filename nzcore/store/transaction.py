@@ -122,11 +122,15 @@ class _Plan:
         self._present = present
         self._final: dict[bytes, tuple[int, bytes] | None] = {}
         self._index = 0
-        self.head = before._replace(counter=before.counter + 1)
+        self._counter, self._count, self._total = before.counter + 1, before.rows, before.total
 
     @property
     def changed(self) -> bool:
         return bool(self._final)
+
+    @property
+    def head(self) -> Head:
+        return Head(self._counter, self._count, self._total % SUM_MODULUS)
 
     def admit(self, request: Sequence[Operation]) -> Outcome:
         """Takes in all of a request, or says why none of it."""
@@ -146,10 +150,10 @@ class _Plan:
         return [(place,) for place, final in self._final.items() if final is None]
 
     def sealed_head(self) -> tuple[int, bytes]:
-        return self.head.counter, self._sealer.seal_head(self._transaction, self.head)
+        return self._counter, self._sealer.seal_head(self._transaction, self.head)
 
     def _store(self, op: Operation, value: bytes) -> int:
-        version = self.head.counter << INDEX_BITS | self._index
+        version = self._counter << INDEX_BITS | self._index
         self._index += 1
         sealed = self._sealer.seal_row(self._transaction, op.place, version, op.name, value)
         self._replace(op.place, (version, self._sealer.leaf(op.place, version, sealed[-TAG_BYTES:])))
@@ -163,14 +167,14 @@ class _Plan:
         return 0
 
     def _replace(self, place: bytes, new: tuple[int, int] | None) -> None:
-        count, total = self.head.rows, self.head.total
         old = self._present.pop(place, None)
         if old is not None:
-            count, total = count - 1, total - old[1]
+            self._count -= 1
+            self._total -= old[1]
         if new is not None:
             self._present[place] = new
-            count, total = count + 1, total + new[1]
-        self.head = self.head._replace(rows=count, total=total % SUM_MODULUS)
+            self._count += 1
+            self._total += new[1]
 
 
 def read_head(connection: sqlite3.Connection, sealer: Sealer) -> Head:
