@@ -5,6 +5,7 @@ the link is cold, and is gathered for the rest of the tick when it is hot: one f
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import trio
@@ -30,6 +31,9 @@ class LinkUser(Protocol):
 
     def on_rekeyed(self, link: "Link", count: int) -> None:
         """The keys of the channel are new."""
+
+    def on_fault(self, link: "Link", error: Exception) -> None:
+        """Our own code failed on what arrived: a bug, to be reported; the link is over."""
 
     def on_closed(self, link: "Link", code: str, *, by_remote: bool) -> None:
         """The link is over, for this reason; the last callback."""
@@ -87,9 +91,11 @@ class Link:
         self._over = False
         self._clock = trio.lowlevel.current_clock().current_time
 
-    def start(self, rest: bytes = b"") -> None:
-        """Attaches to the wire, greets, and handles what came right after the handshake."""
+    def start(self, rest: bytes = b"", leftover: Sequence[Buffer] = ()) -> None:
+        """Attaches to the wire, greets, and goes on where the handshake ended: `rest` came, `leftover` is unsent."""
         self._wire.attach(self)
+        self._wire.resume()
+        self._leftover = self._wire.send(leftover) if leftover else []
         if rest:
             self.on_bytes(memoryview(rest))
         if not self._over:
@@ -98,12 +104,14 @@ class Link:
     # What the wire says.
 
     def on_bytes(self, data: memoryview) -> None:
-        for event in self._channel.receive(data, self._now()):
-            self._handle(event)
-        if self._over:
-            return
-        if not self._hot:
-            self._flush()
+        try:
+            for event in self._channel.receive(data, self._now()):
+                self._handle(event)
+            if not self._over and not self._hot:
+                self._flush()
+        except Exception as error:  # the crash boundary of a channel: ours to mend, no other channel's to suffer
+            self._user.on_fault(self, error)
+            self._finish("channel.protocol-error", by_remote=False)
 
     def on_writable(self) -> None:
         self._leftover = self._wire.send(self._leftover)
@@ -131,7 +139,7 @@ class Link:
                     raise StreamLost(self._channel.closed_by or "channel.lost") from error
                 await self._wait_place()
                 continue
-            stream = self._streams[stream_id] = Stream(self, stream_id, protocol)
+            stream = self._streams[stream_id] = Stream(self, stream_id, protocol, is_remote=False)
             self._kick()
             return stream
 
@@ -171,6 +179,10 @@ class Link:
             self._channel.close(code)
             self._flush()
             self._finish(code, by_remote=False)
+
+    def streams(self) -> list[Stream]:
+        """The streams that applications hold now."""
+        return list(self._streams.values())
 
     @property
     def is_over(self) -> bool:
@@ -273,7 +285,7 @@ class Link:
             if stream is not None:
                 stream.on_sendable()
         elif kind is Event.OPENED:
-            stream = self._streams[event[1]] = Stream(self, event[1], event[2])
+            stream = self._streams[event[1]] = Stream(self, event[1], event[2], is_remote=True)
             self._user.on_stream(self, stream)
         elif kind is Event.ENDED:
             stream = self._streams.get(event[1])

@@ -37,11 +37,13 @@ class Stream(trio.abc.HalfCloseableStream):
         "_sender",
         "_sent_end",
         "id",
+        "is_remote",
         "protocol",
     )
 
-    def __init__(self, link: "Link", stream_id: int, protocol: str) -> None:
-        """Made by the link."""
+    def __init__(self, link: "Link", stream_id: int, protocol: str, *, is_remote: bool) -> None:
+        """Made by the link; `is_remote`: the other side opened it."""
+        self.is_remote = is_remote
         self.id = stream_id
         self.protocol = protocol
         self._link = link

@@ -1,16 +1,19 @@
-"""TCP as a wire: raw non-blocking sockets, one receive buffer for the whole process (PERFORMANCE by measurement).
+"""TCP as a wire: raw non-blocking sockets, one receive buffer for the whole process.
 
 Trio's SocketStream with a lock reached half of this: an await, a lock and a task switch for each piece. Here the
 reader task calls back synchronously, and a writer task exists only while the socket is full.
 """
 
+import errno
 import socket
 from collections.abc import Sequence
 
 import trio
 
 from nzcore.base.errors import UnavailableError
+from nzcore.net.transport import OnWire
 from nzcore.net.wire import Buffer, Spawn, WireUser
+from nzcore.proto.identity.address import Address
 
 RECEIVE_BYTES = 256 * 1024
 """Read at once: some eight full records; every wire of the process reads into the same buffer."""
@@ -18,9 +21,11 @@ RECEIVE_BYTES = 256 * 1024
 MAX_BUFFERS = 512
 """Handed to one `sendmsg`: below every system's limit (IOV_MAX is 1,024 on Linux)."""
 
-LINGER_S = 5.0
-"""How long a closing wire may take to send what it took."""
+BACKLOG = 128
+PAUSE_S = 0.1
+"""Seconds before accepting again when the process has no descriptor left."""
 
+_OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _receive_buffer = memoryview(bytearray(RECEIVE_BYTES))
 
 
@@ -38,6 +43,7 @@ class TcpWire:
         self._reader = trio.CancelScope()
         self._over = False
         self._writing = False
+        self._resumed: trio.Event | None = None  # while paused
 
     def attach(self, user: WireUser) -> None:
         first = self._user is None
@@ -61,6 +67,15 @@ class TcpWire:
                 break
         return left
 
+    def pause(self) -> None:
+        if self._resumed is None:
+            self._resumed = trio.Event()
+
+    def resume(self) -> None:
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            resumed.set()
+
     def close(self, *, abort: bool = False) -> None:
         if self._over:
             return
@@ -77,7 +92,10 @@ class TcpWire:
         sock = self._sock
         with self._reader:
             while not self._over:
+                await self._until_resumed()
                 await trio.lowlevel.wait_readable(sock)
+                if self._is_paused():  # meanwhile
+                    continue
                 try:
                     size = sock.recv_into(_receive_buffer)
                 except (BlockingIOError, InterruptedError):
@@ -90,6 +108,13 @@ class TcpWire:
                     return
                 assert self._user is not None, "attach starts the reader"
                 self._user.on_bytes(_receive_buffer[:size])
+
+    def _is_paused(self) -> bool:
+        return self._resumed is not None
+
+    async def _until_resumed(self) -> None:
+        if self._resumed is not None:
+            await self._resumed.wait()
 
     def _wait_writable(self) -> None:
         if not self._writing:
@@ -125,19 +150,65 @@ def _drop(buffers: list[Buffer], sent: int) -> bool:
     return False
 
 
-async def dial(host: str, port: int, spawn: Spawn) -> TcpWire:
-    """Connects to one numeric address or name, trying all that the name has. The caller bounds the time.
+class TcpListener:
+    """A listening TCP socket; `close` closes it."""
 
-    *Raises* UnavailableError `net.unreachable`.
-    """
-    try:
-        stream = await trio.open_tcp_stream(host, port)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UnavailableError("net.unreachable", f"cannot reach {host} port {port}: {reason}") from error
-    return TcpWire(_detach(stream.socket), f"{host}:{port}", spawn)
+    def __init__(self, sock: socket.socket, address: Address, spawn: Spawn) -> None:
+        self.address = address
+        self._sock = sock
+        self._spawn = spawn
+
+    async def accept(self, on_wire: OnWire) -> None:
+        while True:
+            try:
+                await trio.lowlevel.wait_readable(self._sock)
+            except trio.ClosedResourceError:
+                return
+            try:
+                accepted, place = self._sock.accept()
+            except OSError as error:
+                if error.errno in _OUT_OF_DESCRIPTORS:
+                    await trio.sleep(PAUSE_S)
+                elif self._sock.fileno() < 0:
+                    return
+                continue
+            remote = Address(place[0], place[1])
+            on_wire(TcpWire(accepted, remote.text, self._spawn), remote.host)
+
+    def close(self) -> None:
+        if self._sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
 
 
-def _detach(sock: trio.socket.SocketType) -> socket.socket:
-    """The plain socket inside Trio's; Trio lets go of it."""
-    return socket.socket(fileno=sock.detach())
+class TcpTransport:
+    """Wires over TCP."""
+
+    async def dial(self, address: Address, spawn: Spawn) -> TcpWire:
+        try:
+            stream = await trio.open_tcp_stream(address.host, address.port)
+        except (OSError, ExceptionGroup) as error:
+            raise UnavailableError("net.unreachable", f"cannot reach {address.text}: {_why(error)}") from error
+        sock = socket.socket(fileno=stream.socket.detach())  # the plain socket; Trio's wrapper lets go of it
+        return TcpWire(sock, address.text, spawn)
+
+    def listen(self, address: Address, spawn: Spawn) -> TcpListener:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM)[0][4])
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+        except OSError as error:
+            sock.close()
+            raise UnavailableError("net.cannot-listen", f"cannot listen on {address.text}: {_why(error)}") from error
+        return TcpListener(sock, Address(address.host, sock.getsockname()[1]), spawn)
+
+
+def _why(error: OSError | ExceptionGroup[Exception]) -> str:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]  # type: ignore[assignment]  # of open_tcp_stream, which raises groups of OSErrors
+    return error.strerror or str(error)

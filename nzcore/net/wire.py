@@ -42,6 +42,12 @@ class Wire(Protocol):
         An error is not raised here: it comes as `on_end`.
         """
 
+    def pause(self) -> None:
+        """No more `on_bytes` until `resume`; the medium's own back-pressure does the rest."""
+
+    def resume(self) -> None:
+        """Goes on after `pause`; harmless without one."""
+
     def close(self, *, abort: bool = False) -> None:
         """Ends the connection: after what was taken has been sent, or at once. No callback follows. Idempotent."""
 

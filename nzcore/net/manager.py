@@ -1,0 +1,364 @@
+"""The channel manager: dials, accepts, keeps channels up, and opens streams on them.
+
+The face of the network to the rest of the node. Owns the one nursery in which every task of the network runs: readers,
+handlers, dials, keepers; nothing outlives `run`.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+import trio
+
+from nzcore.base.errors import NzError, PeerError, UnavailableError
+from nzcore.base.ids import NodeId
+from nzcore.base.instant import Instant
+from nzcore.base.scopes import Scope
+from nzcore.kernel import Backoff, Bus
+from nzcore.net.book import Book
+from nzcore.net.dialler import DialFailed, race
+from nzcore.net.doorkeeper import Doorkeeper, DoorSettings
+from nzcore.net.link import Flusher
+from nzcore.net.links import Links, NetTrouble, OpenLink, refuse
+from nzcore.net.local import Local
+from nzcore.net.meeting import Met, meet
+from nzcore.net.protocols import Protocols, StreamHandler
+from nzcore.net.stream import Stream
+from nzcore.net.transport import Listener, Transport
+from nzcore.net.wire import Wire
+from nzcore.proto.handshake.machine import Initiator, Responder
+from nzcore.proto.handshake.preface import Mode
+from nzcore.proto.handshake.verdict import NOT_ADMITTED
+from nzcore.proto.identity.address import Address
+from nzcore.proto.identity.certificate import Certificate
+
+RECONNECT = Backoff(initial_s=0.5, factor=2.0, max_s=60.0, jitter=0.5)
+"""Pauses between dials of a peer that is to be kept connected; the jitter keeps two nodes from dialling in step."""
+
+CONNECT_S = 20.0
+"""Seconds that somebody waits for a channel before giving up."""
+
+REPLY_BYTES = 1 << 20
+"""Largest reply that `call` takes, unless told otherwise."""
+
+
+class Refused(NamedTuple):
+    """Value of `channel.refused`: an incoming connection that led to no channel. Nothing else is kept of it."""
+
+    host: str
+    code: str
+
+
+class Unreachable(NamedTuple):
+    """Value of `peer.unreachable`: the first dial in a row that failed."""
+
+    peer: NodeId
+    code: str
+
+
+class _Flight:
+    """A dial under way; whoever wants the same peer waits for it."""
+
+    def __init__(self) -> None:
+        self.landed = trio.Event()
+        self.link: OpenLink | None = None
+        self.error: NzError | None = None
+
+
+class ChannelManager:
+    """All channels of a node. Made once; `run` is entered anew after every restart of its service."""
+
+    def __init__(
+        self,
+        local: Local,
+        book: Book,
+        transport: Transport,
+        bus: Bus,
+        *,
+        door: DoorSettings | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._local = local
+        self._book = book
+        self._transport = transport
+        self._bus = bus
+        self._door = Doorkeeper(door or DoorSettings())
+        self._rng = rng or random.Random()  # noqa: S311 - spreads dials in time, guards no secret
+        self._flusher = Flusher()
+        self.protocols = Protocols(local.trust, bus, self._spawn)
+        self.links = Links(local, self.protocols, bus, self._flusher)
+        self._nursery: trio.Nursery | None = None
+        self._flights: dict[NodeId, _Flight] = {}
+        self._keepers: dict[NodeId, trio.CancelScope] = {}
+        self._nudges: dict[NodeId, trio.Event] = {}
+        self._paused: set[NodeId] = set()
+        self._listeners: list[Listener] = []
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs until cancelled; then every channel is closed in good order."""
+        unsubscribe = self._local.trust.subscribe(lambda node, before, after: self.links.cut(node, after))
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._flusher.run)
+                nursery.start_soon(self.links.tick)
+                task_status.started()
+        finally:
+            unsubscribe()
+            self.links.close_all("channel.going-away")
+            for listener in self._listeners:
+                listener.close()
+            self._listeners.clear()
+            self._keepers.clear()
+            self._flights.clear()
+            self._nursery = None
+
+    # Listening.
+
+    def listen(self, address: Address) -> Address:
+        """Accepts channels on `address` (port 0: any); the real one. *Raises* UnavailableError `net.cannot-listen`."""
+        listener = self._transport.listen(address, self._spawn)
+        self._listeners.append(listener)
+        self._spawn(listener.accept, self._on_wire)
+        return listener.address
+
+    def listening(self) -> list[Address]:
+        """Where the node accepts channels now."""
+        return [listener.address for listener in self._listeners]
+
+    def stop_listening(self, address: Address) -> None:
+        """Accepts no more on an address; channels that came by it live on."""
+        for listener in [one for one in self._listeners if one.address == address]:
+            listener.close()
+            self._listeners.remove(listener)
+
+    # Channels.
+
+    async def connect(self, node: NodeId, *, timeout_s: float = CONNECT_S) -> OpenLink:
+        """The channel to a peer, dialled where there is none yet.
+
+        *Raises* DialFailed with the reason and each attempt's; UnavailableError `net.too-slow`.
+        """
+        self._paused.discard(node)
+        one = self.links.get(node)
+        if one is not None:
+            await trio.lowlevel.checkpoint()
+            return one
+        flight = self._flights.get(node)
+        if flight is None:
+            flight = self._flights[node] = _Flight()
+            self._spawn(self._fly, node, flight)
+        with trio.move_on_after(timeout_s) as patience:
+            await flight.landed.wait()
+        if patience.cancelled_caught:
+            raise DialFailed("net.too-slow", node=node)
+        if flight.link is None:
+            raise flight.error or DialFailed("net.too-slow", node=node)
+        return flight.link
+
+    def disconnect(self, node: NodeId, code: str = "channel.disconnected") -> bool:
+        """Closes the channel to a peer and keeps it closed until `connect`; whether there was one."""
+        self._paused.add(node)
+        one = self.links.get(node)
+        if one is not None:
+            one.link.close(code)
+        return one is not None
+
+    def keep(self, node: NodeId) -> None:
+        """Keeps a channel to this peer up, as far as it can be reached. Harmless when repeated."""
+        if node not in self._keepers:
+            scope = self._keepers[node] = trio.CancelScope()
+            self._nudges[node] = trio.Event()
+            self._spawn(self._keep, node, scope)
+
+    def release(self, node: NodeId) -> None:
+        """Ends `keep`; an open channel stays."""
+        scope = self._keepers.pop(node, None)
+        self._nudges.pop(node, None)
+        if scope is not None:
+            scope.cancel()
+
+    def nudge(self, node: NodeId) -> None:
+        """Something about how to reach a kept peer has changed: dial it now rather than later."""
+        if node in self._nudges:
+            self._nudges[node].set()
+            self._nudges[node] = trio.Event()
+
+    # Streams.
+
+    def serve(self, protocol: str, handler: StreamHandler, scope: Scope) -> Callable[[], None]:
+        """Serves `protocol` for peers with `scope`; call the result to end that. *Raises* UsageError
+        `net.protocol-taken`."""
+        return self.protocols.register(protocol, handler, scope)
+
+    async def open_stream(self, node: NodeId, protocol: str, *, timeout_s: float = CONNECT_S) -> Stream:
+        """A stream to a peer, over the channel there is or a new one; the caller closes it.
+
+        *Raises* as `connect`; StreamLost when the channel ends meanwhile; PeerError `channel.bad-protocol`.
+        """
+        one = self.links.get(node) or await self.connect(node, timeout_s=timeout_s)
+        return await one.link.open_stream(protocol)
+
+    async def call(
+        self, node: NodeId, protocol: str, request: bytes, *, timeout_s: float = CONNECT_S, max_bytes: int = REPLY_BYTES
+    ) -> bytes:
+        """Sends one request on a stream of its own and returns the whole reply.
+
+        *Raises* as `open_stream`; UnavailableError `net.too-slow` after `timeout_s`; PeerError `net.reply-too-long`.
+        """
+        with trio.move_on_after(timeout_s):
+            async with await self.open_stream(node, protocol, timeout_s=timeout_s) as stream:
+                await stream.send_all(request)
+                await stream.send_eof()
+                return await read_all(stream, max_bytes)
+        raise UnavailableError("net.too-slow", node=node, protocol=protocol)
+
+    async def ping(self, node: NodeId) -> float:
+        """Seconds for a round trip. *Raises* UnavailableError `net.not-connected`, StreamLost."""
+        one = self.links.get(node)
+        if one is None:
+            raise UnavailableError("net.not-connected", node=node)
+        return await one.link.ping()
+
+    # Tasks.
+
+    def _spawn(self, function: Callable[..., object], *args: object) -> None:
+        if self._nursery is None:
+            raise UnavailableError("net.not-running")
+        self._nursery.start_soon(function, *args)  # type: ignore[arg-type]  # coroutine functions, by contract
+
+    def _on_wire(self, wire: Wire, host: str) -> None:
+        now = Instant(trio.current_time())
+        try:
+            network = self._door.enter(host, now)
+        except PeerError:
+            wire.close(abort=True)  # not told on the bus: a flood would flood it too
+            return
+        self._spawn(self._welcome, wire, host, network)
+
+    async def _welcome(self, wire: Wire, host: str, network: str) -> None:
+        """One incoming connection, until it is a link or gone."""
+        proved = False
+        try:
+            local = self._local
+            met = await meet(
+                wire,
+                Responder(local.keys(), local.boot, local.introduction, local.directory, policy=self._policy),
+            )
+            proved = not met.established.refusal
+            await self._settle(wire, met, host)
+        except NzError as error:
+            wire.close(abort=True)
+            self._bus.emit("channel.refused", Refused(host, error.code))
+        except Exception as error:  # a crash boundary: a fault of ours in one connection is no other's
+            wire.close(abort=True)
+            self._bus.emit("net.trouble", NetTrouble("an incoming connection failed", repr(error)[:500]))
+        except BaseException:
+            wire.close(abort=True)
+            raise
+        finally:
+            self._door.leave(network, Instant(trio.current_time()), proved=proved)
+
+    async def _settle(self, wire: Wire, met: Met, host: str) -> None:
+        fresh = met.established
+        if fresh.refusal:
+            refuse(wire, met, self._local, fresh.refusal)
+            self._bus.emit("channel.refused", Refused(host, fresh.refusal))
+            if fresh.certificate.final:
+                self._book.learn(fresh.certificate)
+            return
+        self._book.learn(fresh.certificate)
+        await self.links.adopt(wire, met)
+
+    def _policy(self, certificate: Certificate, mode: Mode, tid: bytes) -> str:
+        """Who may connect: those whom trust lets."""
+        return "" if self._local.trust.allows(certificate.node, Scope.CONNECT) else NOT_ADMITTED
+
+    async def _fly(self, node: NodeId, flight: _Flight) -> None:
+        """One dial, for everybody who waits for it."""
+        try:
+            wire, met = await race(
+                node,
+                self._book.addresses(node),
+                partial(self._attempt, node),
+                lambda address, worked: self._book.note_dial(node, address, worked=worked),
+            )
+            self._book.learn(met.established.certificate)
+            flight.link = await self.links.adopt(wire, met)
+        except NzError as error:
+            flight.error = error
+        except Exception as error:  # a crash boundary, as in _welcome
+            self._bus.emit("net.trouble", NetTrouble("a dial failed", repr(error)[:500]))
+        finally:
+            self._flights.pop(node, None)
+            flight.landed.set()
+
+    async def _attempt(self, node: NodeId, address: Address) -> tuple[Wire, Met]:
+        wire = await self._transport.dial(address, self._spawn)
+        try:
+            local = self._local
+            initiator = Initiator(local.keys(), local.boot, local.introduction, local.directory, target=node)
+            return wire, await meet(wire, initiator)
+        except BaseException:
+            wire.close(abort=True)
+            raise
+
+    async def _keep(self, node: NodeId, scope: trio.CancelScope) -> None:
+        """Dials whenever there is no channel, at growing intervals while that fails."""
+        streak = 0
+        with scope:
+            while True:
+                while self.links.get(node) is not None or node in self._paused:
+                    streak = 0
+                    await self._until_change(node)
+                with trio.move_on_after(
+                    RECONNECT.delay(streak, self._rng.random) if streak else self._rng.random() / 4
+                ):
+                    await self._nudges[node].wait()
+                if self.links.get(node) is not None or node in self._paused:
+                    continue
+                try:
+                    await self.connect(node)
+                except NzError as error:
+                    streak += 1
+                    if streak == 1:
+                        self._bus.emit("peer.unreachable", Unreachable(node, error.code))
+
+    async def _until_change(self, node: NodeId) -> None:
+        """Until a link opens or closes, or the peer is nudged."""
+        async with trio.open_nursery() as nursery:
+
+            async def first(wait: Callable[[], object]) -> None:
+                await wait()  # type: ignore[misc]
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(first, self.links.wait_change)
+            nursery.start_soon(first, self._nudges[node].wait)
+
+
+async def read_all(stream: Stream, max_bytes: int) -> bytes:
+    """Everything up to the other side's END. *Raises* PeerError `net.reply-too-long`, StreamLost."""
+    parts: list[bytes] = []
+    size = 0
+    while chunk := await stream.receive_some():
+        size += len(chunk)
+        if size > max_bytes:
+            raise PeerError("net.reply-too-long", limit=max_bytes)
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def answering(
+    answer: Callable[[NodeId, bytes], Iterable[bytes] | bytes], max_bytes: int = REPLY_BYTES
+) -> StreamHandler:
+    """A handler for `call`: reads one request, sends what `answer(peer, request)` returns."""
+
+    async def handle(stream: Stream) -> None:
+        request = await read_all(stream, max_bytes)
+        reply = answer(stream.peer, request)
+        for part in [reply] if isinstance(reply, bytes) else reply:
+            await stream.send_all(part)
+        await stream.send_eof()
+
+    return handle
