@@ -106,14 +106,19 @@ def test_an_export_is_the_same_node_elsewhere(run: Run, resting: tuple[Path, dic
     secret.write_text("correct horse\n")
     secret.chmod(0o600)
     export = tmp_path / "export"
-    run("--home", home, "identity", "export", export, "--export-passphrase-file", secret)
+    assert run("--home", home, "identity", "export", export, "--passphrase-file", secret).code == 0
     assert export.stat().st_mode & 0o077 == 0
-    words = ("identity", "import", export, "--no-passphrase", "--export-passphrase-file")
+    words = ("identity", "import", export, "--no-passphrase", "--passphrase-file")
     wrong = run("--home", tmp_path / "b", "--json", *words, tmp_path / "words")
     assert wrong.code == 1
     assert not (tmp_path / "b").exists()
     moved = run("--home", tmp_path / "b", "--json", *words, secret).json
     assert (moved["node"], moved["identity"]) == (made["node"], made["identity"])
+    sealed = run("--home", tmp_path / "c", "--json", *words[:3], "--passphrase-file", secret)
+    assert sealed.json["node"] == made["node"]
+    assert not (tmp_path / "c" / "vault.key").exists()
+    both = run("--home", tmp_path / "d", "--json", *words, secret, "--export-passphrase-file", secret)
+    assert (both.code, both.error["code"]) == (2, "cli.usage")
     over = run("--home", tmp_path / "b", "--json", *words, secret)
     assert (over.code, over.error["code"]) == (1, "cli.home-exists")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -208,14 +209,21 @@ def test_a_detached_node_goes_on_without_us_and_goes_down_on_command(tmp_path: P
     assert spawn("--home", str(home), "--json", "down").code == 3
 
 
-@pytest.fixture
-def sealed(tmp_path: Path) -> Path:
-    """A home with a passphrase, which is beside it in `passphrase`; `wrong` holds another."""
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a passphrase, which is beside it in `passphrase`; `wrong` holds another. To be copied."""
+    folder = tmp_path_factory.mktemp("pattern")
     for name, text in (("passphrase", "correct horse"), ("wrong", "battery staple")):
-        (tmp_path / name).write_text(text + "\n")
-        (tmp_path / name).chmod(0o600)
-    make_home(tmp_path / "home", "--passphrase-file", str(tmp_path / "passphrase"))
-    return tmp_path / "home"
+        (folder / name).write_text(text + "\n")
+        (folder / name).chmod(0o600)
+    make_home(folder / "home", "--passphrase-file", str(folder / "passphrase"))
+    return folder
+
+
+@pytest.fixture
+def sealed(pattern: Path, tmp_path: Path) -> Path:
+    """A copy of the sealed home, with its passphrases beside it."""
+    return Path(shutil.copytree(pattern, tmp_path, dirs_exist_ok=True)) / "home"
 
 
 def passphrase(home: Path, name: str = "passphrase") -> tuple[str, str]:

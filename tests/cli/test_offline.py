@@ -4,16 +4,18 @@ import json
 import os
 import socket
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from nzcore.base.reasons import catalogue
 from nzcore.cli.commands.logs import _following
-from nzcore.cli.commands.up import event_line
+from nzcore.cli.commands.up import Printer, event_line
+from nzcore.cli.errors import OutputClosed
 from nzcore.cli.systemd import notify
 from nzcore.control.table import OPERATIONS
 
-from .conftest import Run, make_home, spawn
+from .conftest import WAIT_S, Run, make_home, spawn
 
 
 def test_every_code_is_explained_offline(run: Run) -> None:
@@ -194,3 +196,37 @@ def test_an_event_is_a_line_for_a_human() -> None:
     line = event_line({"event": "service.kv.running", "at": 0.0, "value": {"restarts": 1}})
     assert line.endswith("service.kv.running  restarts=1")
     assert event_line({"event": "a.b", "at": 0, "value": "\x1b[2J"}).isprintable()
+
+
+def test_events_that_nobody_reads_in_time_are_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, printed = Event(), []
+
+    def slow(text: str) -> None:
+        reading.wait(WAIT_S)
+        printed.append(json.loads(text))
+
+    monkeypatch.setattr("nzcore.cli.output.write", slow)
+    monkeypatch.setattr("nzcore.cli.commands.up._EVENTS_HELD", 2)
+    printer = Printer(as_json=True)
+    for number in range(9):
+        printer.put({"event": "tick", "number": number})
+    reading.set()
+    while len(printed) < 2:  # room comes only as lines are printed
+        printer.put({"event": "late"})
+    printer.close()
+    assert printed[0] == {"event": "tick", "number": 0}
+    lost = sum(event["count"] for event in printed if event["event"] == "lost")
+    assert lost >= 9 - sum(event["event"] == "tick" for event in printed)
+    assert lost > 0
+
+
+def test_a_printer_that_nobody_reads_any_more_goes_on_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(text: str) -> None:
+        raise OutputClosed
+
+    monkeypatch.setattr("nzcore.cli.output.write", gone)
+    printer = Printer(as_json=False)
+    for number in range(3000):
+        printer.put({"event": "tick", "number": number})
+    printer.close()
+    assert not printer._thread.is_alive()

@@ -39,6 +39,9 @@ _HASH_CHUNK = 1 << 18  # bytes read at once; hashing a file takes constant memor
 
 _vault = passphrase_option("For a home with a passphrase whose node is not running: file with it (- for stdin).")
 _mnemonic_file = click.option("--mnemonic-file", metavar="F", help="File with the 24 words (- for standard input).")
+_export_passphrase_file = click.option(
+    "--export-passphrase-file", metavar="F", help="File with the export's passphrase, where it is another one."
+)
 
 
 @click.group("identity", cls=Group)
@@ -67,11 +70,11 @@ def sign(session: Session, file: str, mnemonic_file: str | None, passphrase_file
     a certificate for `identity apply`.
     """
     if mnemonic_file:
-        session.show(_answer(session, file, mnemonic_file, yes=yes), lambda made: [made["certificate"]])
+        session.show(_answer(session, file, mnemonic_file, yes=yes), lambda made: [made["certificate"].rstrip()])
         return
     digest, size = _digest(file)
     signed = _ask(session, "identity.sign", {"digest": digest.hex(), "size": size}, passphrase_file)
-    session.show(signed, lambda made: [made["signature"]])
+    session.show(signed, lambda made: [made["signature"].rstrip()])
 
 
 @command.command("verify", example='nzcore identity verify words.txt words.sig "$NODE"')
@@ -126,7 +129,7 @@ def request(session: Session, passphrase_file: str | None) -> None:
         from nzcore.proto.identity.rotation import RotationRequest
 
         output.say(f"code to compare where it is signed: {RotationRequest.parse_text(made['request']).code}")
-    session.show(made, lambda asked: [asked["request"]])
+    session.show(made, lambda asked: [asked["request"].rstrip()])
 
 
 @command.command(
@@ -145,62 +148,55 @@ def apply(session: Session, certificate: str, passphrase_file: str | None) -> No
     session.show(_ask(session, "identity.apply", args, passphrase_file), _facts)
 
 
-@command.command("export", example="nzcore identity export home.export --export-passphrase-file passphrase.txt")
+@command.command("export", example="nzcore identity export home.export --passphrase-file passphrase.txt")
 @click.argument("file", type=click.Path())
-@click.option("--export-passphrase-file", metavar="F", help="File with the passphrase that seals the export.")
-@_vault
+@passphrase_option("File with the passphrase that seals the export; also opens the home, if it must be opened.")
+@_export_passphrase_file
 @click.pass_obj
-def export(session: Session, file: str, export_passphrase_file: str | None, passphrase_file: str | None) -> None:
-    """Write the node's keys to a new FILE, sealed under a passphrase of their own.
+def export(session: Session, file: str, passphrase_file: str | None, export_passphrase_file: str | None) -> None:
+    """Write the node's keys to a new FILE, sealed under a passphrase.
 
     Two copies of one node harm each other: import them only where this one will not run again.
     """
     if Path(file).exists():
         raise UsageError("cli.file-exists", f"{file} is already there")
-    args = {"passphrase": _export_passphrase(session, export_passphrase_file, new=True)}
+    args = {"passphrase": _export_passphrase(session, export_passphrase_file or passphrase_file, new=True)}
     made = _ask(session, "identity.export", args, passphrase_file)
-    write_new(file, made["sealed"].encode("utf-8") + b"\n", mode=0o600)
+    write_new(file, made["sealed"].encode("utf-8"), mode=0o600)
     result = {"node": made["node"], "file": str(Path(file).absolute())}
     session.show(result, lambda done: [f"wrote {done['file']}"])
 
 
 @command.command(
-    "import",
-    example="""
-    nzcore --home ./second identity import home.export --export-passphrase-file passphrase.txt --no-passphrase
-    """,
+    "import", example="nzcore --home ./second identity import home.export --passphrase-file passphrase.txt"
 )
 @click.argument("file", type=click.Path(allow_dash=True))
-@click.option("--export-passphrase-file", metavar="F", help="File with the passphrase that sealed the export.")
+@passphrase_option("File with the passphrase of the export; it seals the new home too, unless --no-passphrase.")
+@_export_passphrase_file
 @click.option("--no-passphrase", is_flag=True, help="Keep the keys under a key file that only you can read.")
-@passphrase_option("File with the passphrase that seals the keys from now on.")
 @click.pass_obj
 def import_(
-    session: Session, file: str, export_passphrase_file: str | None, no_passphrase: bool, passphrase_file: str | None
+    session: Session, file: str, passphrase_file: str | None, export_passphrase_file: str | None, no_passphrase: bool
 ) -> None:
     """Make a home from exported keys."""
-    if no_passphrase and passphrase_file:
-        raise click.UsageError("--no-passphrase and --passphrase-file exclude each other")
+    if no_passphrase and passphrase_file and export_passphrase_file:
+        raise click.UsageError("--no-passphrase leaves nothing for --passphrase-file to seal")
     require_empty(session.home)
     if not (no_passphrase or passphrase_file or is_interactive(session)):
         raise CommandLineError("cli.no-protection")
     exported = read_text(file)
-    export_passphrase = _export_passphrase(session, export_passphrase_file, new=False)
-    passphrase = None
-    if passphrase_file:
-        passphrase = read_passphrase(session, passphrase_file)
+    opening = _export_passphrase(session, export_passphrase_file or passphrase_file, new=False)
+    sealing = None
+    if passphrase_file and not no_passphrase:
+        sealing = read_passphrase(session, passphrase_file) if export_passphrase_file else opening
     elif not no_passphrase:
-        passphrase = new_passphrase(session, "passphrase that seals the keys")
+        sealing = new_passphrase(session, "passphrase that seals the keys")
     from nzcore.node.setup import import_home
 
-    with whole_or_nothing(session.home.path):
-        made = import_home(session.home.path, exported, export_passphrase, passphrase=passphrase)
-    result = {
-        "node": made.node.text,
-        "identity": made.identity.text,
-        "name": made.name,
-        "home": str(session.home.path),
-    }
+    home = session.home.path
+    with whole_or_nothing(home):
+        made = import_home(home, exported, opening, passphrase=sealing)
+    result = {"node": made.node.text, "identity": made.identity.text, "name": made.name, "home": str(home)}
     session.show(result, _facts)
 
 
@@ -259,9 +255,7 @@ def _export_passphrase(session: Session, path: str | None, *, new: bool) -> str:
     if path:
         return read_passphrase(session, path)
     if not is_interactive(session):
-        raise CommandLineError(
-            "cli.passphrase-needed", "the export's passphrase is needed", hint="--export-passphrase-file F"
-        )
+        raise CommandLineError("cli.passphrase-needed", "the export's passphrase is needed", hint="--passphrase-file F")
     if new:
         return new_passphrase(session, "passphrase of the export")
     return str(click.prompt("passphrase of the export", hide_input=True, err=True))
