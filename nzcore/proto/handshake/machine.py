@@ -255,8 +255,7 @@ class Initiator(_Machine):
         noise = self._noise
         assert noise is not None
         said = decode_payload(noise.read_message(message))
-        known = None if self._target is None else self._directory.highest(self._target)
-        certificate = identify(said.certificate, noise.remote_static, known)
+        certificate = identify(said.certificate, noise.remote_static)
         if self._target is not None and certificate.node != self._target:
             raise PeerError("handshake.other-node", expected=self._target, got=certificate.node)
         mode, tid = self._preface
