@@ -4,6 +4,7 @@ Measured on such a command: collecting garbage while modules load is 4 % of its 
 the end 14 %. So the one is put off and the other left out, where nothing but this process's own memory is at stake.
 """
 
+import atexit
 import gc
 import os
 import sys
@@ -21,9 +22,9 @@ def run() -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    """At once where only a question was asked; in good order where a node, a thread or a trace has last wishes."""
+    """At once where only a question was asked; in good order where a node, a thread or anybody has last wishes."""
     threading = sys.modules.get("threading")
-    if "trio" in sys.modules or sys.gettrace() or (threading and threading.active_count() > 1):
+    if "trio" in sys.modules or atexit._ncallbacks() or (threading and threading.active_count() > 1):
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -68,12 +68,13 @@ def spawn(*words: str, cwd: Path | None = None, stdin: str = "", **environment: 
 
 
 def python(code: str, *arguments: str) -> str:
-    """Standard output of a fresh Python that runs `code`."""
+    """Standard output of a fresh Python that runs `code`, and nothing else: its coverage is not measured."""
+    environment = {name: value for name, value in own_environment().items() if not name.startswith("COVERAGE")}
     return subprocess.run(
         [sys.executable, "-P", "-c", code, *arguments],
         capture_output=True,
         text=True,
-        env=own_environment(),
+        env=environment,
         timeout=WAIT_S,
         check=True,
     ).stdout

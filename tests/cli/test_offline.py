@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
@@ -12,6 +14,7 @@ from nzcore.base.reasons import catalogue
 from nzcore.cli.commands.logs import _following
 from nzcore.cli.commands.up import Printer, event_line
 from nzcore.cli.errors import OutputClosed
+from nzcore.cli.spawn import _poll_for_end, wait_for_end
 from nzcore.cli.systemd import notify
 from nzcore.control.table import OPERATIONS
 
@@ -229,4 +232,13 @@ def test_a_printer_that_nobody_reads_any_more_goes_on_silently(monkeypatch: pyte
     for number in range(3000):
         printer.put({"event": "tick", "number": number})
     printer.close()
+    printer._thread.join(WAIT_S)
     assert not printer._thread.is_alive()
+
+
+@pytest.mark.parametrize("wait", [wait_for_end, _poll_for_end])
+def test_the_end_of_a_process_is_seen_whether_it_is_ours_or_not(wait: Callable[[int, float], bool]) -> None:
+    with subprocess.Popen(["true"]) as child:
+        child.wait(WAIT_S)
+    assert wait(child.pid, 0.01)
+    assert not wait(os.getpid(), 0.01)
