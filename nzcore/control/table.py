@@ -1,12 +1,21 @@
 """The table: every operation of a node by its name. What is not here cannot be asked."""
 
+from nzcore.control.channel_ops import CHANNEL_OPERATIONS
 from nzcore.control.config_ops import CONFIG_OPERATIONS
 from nzcore.control.identity_ops import IDENTITY_OPERATIONS
 from nzcore.control.node_ops import NODE_OPERATIONS
 from nzcore.control.operation import AnyOperation
+from nzcore.control.peer_ops import PEER_OPERATIONS
 from nzcore.control.service_ops import SERVICE_OPERATIONS
 
 OPERATIONS: dict[str, AnyOperation] = {
     operation.name: operation
-    for operation in (*NODE_OPERATIONS, *SERVICE_OPERATIONS, *IDENTITY_OPERATIONS, *CONFIG_OPERATIONS)
+    for operation in (
+        *NODE_OPERATIONS,
+        *SERVICE_OPERATIONS,
+        *IDENTITY_OPERATIONS,
+        *CONFIG_OPERATIONS,
+        *PEER_OPERATIONS,
+        *CHANNEL_OPERATIONS,
+    )
 }

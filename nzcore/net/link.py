@@ -89,6 +89,8 @@ class Link:
         self._leftover: list[Buffer] = []
         self._hot = False
         self._over = False
+        self.greeted = trio.Event()
+        """Set when the other side has greeted, or the link is over."""
         self._clock = trio.lowlevel.current_clock().current_time
 
     def start(self, rest: bytes = b"", leftover: Sequence[Buffer] = ()) -> None:
@@ -187,6 +189,11 @@ class Link:
     @property
     def is_over(self) -> bool:
         return self._over
+
+    @property
+    def closed_by(self) -> str:
+        """The code with which the link ended; empty while it lives."""
+        return (self._channel.closed_by or "channel.lost") if self._over else ""
 
     def statistics(self) -> Statistics:
         return self._channel.statistics()
@@ -303,6 +310,7 @@ class Link:
         if kind is Event.PONG:
             self._on_pong(event[1], event[2])
         elif kind is Event.HELLO:
+            self.greeted.set()
             self._user.on_hello(self, event[1])
         elif kind is Event.REKEYED:
             self._user.on_rekeyed(self, event[1])
@@ -323,6 +331,7 @@ class Link:
         self._wire.close(abort=bool(self._leftover))
         self._channel.closed_by = self._channel.closed_by or code
         self._channel.drop()
+        self.greeted.set()
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.on_lost(code)

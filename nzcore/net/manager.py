@@ -27,7 +27,7 @@ from nzcore.net.protocols import Protocols, StreamHandler
 from nzcore.net.stream import Stream
 from nzcore.net.transport import Listener, Transport
 from nzcore.net.wire import Wire
-from nzcore.proto.handshake.machine import Initiator, Responder
+from nzcore.proto.handshake.machine import HANDSHAKE_S, Initiator, Responder
 from nzcore.proto.handshake.preface import Mode
 from nzcore.proto.handshake.verdict import NOT_ADMITTED
 from nzcore.proto.identity.address import Address
@@ -285,7 +285,7 @@ class ChannelManager:
                 lambda address, worked: self._book.note_dial(node, address, worked=worked),
             )
             self._book.learn(met.established.certificate)
-            flight.link = await self.links.adopt(wire, met)
+            flight.link = await self._greeted(await self.links.adopt(wire, met))
         except NzError as error:
             flight.error = error
         except Exception as error:  # a crash boundary, as in _welcome
@@ -293,6 +293,18 @@ class ChannelManager:
         finally:
             self._flights.pop(node, None)
             flight.landed.set()
+
+    async def _greeted(self, one: OpenLink | None) -> OpenLink:
+        """The link once the other side has let us in. *Raises* DialFailed with what it said instead."""
+        if one is None:
+            raise DialFailed("channel.lost")
+        with trio.move_on_after(HANDSHAKE_S):
+            await one.link.greeted.wait()
+        if not one.link.greeted.is_set():
+            one.link.close("channel.dead")
+        if one.link.is_over:
+            raise DialFailed(one.link.closed_by, node=one.link.peer)
+        return one
 
     async def _attempt(self, node: NodeId, address: Address) -> tuple[Wire, Met]:
         wire = await self._transport.dial(address, self._spawn)

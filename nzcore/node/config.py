@@ -7,7 +7,7 @@ or a value of another type, is refused with the place named, never ignored.
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, get_args, get_origin
 
 import msgspec
 import tomlkit
@@ -15,9 +15,14 @@ from msgspec import Meta
 
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.control.config_ops import Setting, SettingValue
+from nzcore.net.doorkeeper import DoorSettings
+from nzcore.proto.channel.config import ChannelConfig
 from nzcore.store.files import replace
 
 CONFIG_BYTES = 1 << 16  # a hundred times what all settings together need
+
+
+_TYPE_NAMES = {int: "whole number", float: "number", str: "text", bool: "true|false"}
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,12 +51,44 @@ class Monitor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    listen: Annotated[
+        tuple[str, ...],
+        Meta(description="addresses to listen on, as tcp://HOST:PORT; none: all private ones, one port"),
+    ] = ()
+    public: Annotated[bool, Meta(description="listen on addresses that the internet reaches, too")] = False
+    mdns: Annotated[bool, Meta(description="find peers on the local network, and be found by them")] = True
+
+
+class Channels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    max_streams: Annotated[int, Meta(ge=1, le=256, description="live streams that each side of a channel may open")] = (
+        128
+    )
+    keepalive_s: Annotated[
+        float, Meta(gt=0, le=3600, description="seconds of silence before a sign of life is asked")
+    ] = 20.0
+    dead_s: Annotated[
+        float, Meta(gt=0, le=7200, description="seconds of silence before a channel is taken for dead")
+    ] = 60.0
+    rekey_s: Annotated[float, Meta(gt=0, le=86_400, description="seconds after which a channel's keys are renewed")] = (
+        600.0
+    )
+    rekey_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 40, description="bytes after which they are, too")] = 64 << 30
+
+    def machine(self) -> ChannelConfig:
+        """As the channel machine takes it; its other limits are not a matter of taste."""
+        return ChannelConfig(**msgspec.structs.asdict(self))
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a node; every one has a default."""
 
     log: Log = Log()
     supervision: Supervision = Supervision()
     monitor: Monitor = Monitor()
+    net: Net = Net()
+    channels: Channels = Channels()
+    door: DoorSettings = DoorSettings()
 
 
 def load(path: Path) -> Config:
@@ -67,8 +104,8 @@ def settings(config: Config) -> list[Setting]:
     return [
         Setting(
             name=f"{section.name}.{field.name}",
-            value=getattr(getattr(config, section.name), field.name),
-            default=field.default,
+            value=_shown(getattr(getattr(config, section.name), field.name)),
+            default=_shown(field.default),
             type=_type_name(field.type),
             summary=_description(field.type),
         )
@@ -101,7 +138,7 @@ def store(path: Path, name: str, value: SettingValue) -> Config:
     if value is None:
         table.pop(field, None)
     else:
-        table[field] = _parse(value) if isinstance(value, str) and before.type != "str" else value
+        table[field] = _parse(value) if isinstance(value, str) and before.type != "text" else value
     try:
         config = msgspec.convert(document.unwrap(), Config)
     except msgspec.ValidationError as error:
@@ -141,6 +178,10 @@ def _parse(text: str) -> object:
         return text
 
 
+def _shown(value: object) -> SettingValue:
+    return list(value) if isinstance(value, tuple) else value  # type: ignore[return-value]  # what a section may hold
+
+
 def _plain(error: Exception) -> str:
     words = str(error).replace("`", "")
     return words[:1].lower() + words[1:]
@@ -148,7 +189,9 @@ def _plain(error: Exception) -> str:
 
 def _type_name(annotated: object) -> str:
     inner = get_args(annotated)[0]
-    return inner.__name__ if isinstance(inner, type) else "|".join(get_args(inner))
+    if isinstance(inner, type):
+        return _TYPE_NAMES[inner]
+    return "list of text" if get_origin(inner) is tuple else "|".join(get_args(inner))
 
 
 def _description(annotated: object) -> str:

@@ -11,6 +11,7 @@ from nzcore.base.errors import UnavailableError
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+NETWORK_SECRET_BYTES = 32
 
 
 class Home:
@@ -40,6 +41,11 @@ class Home:
     @property
     def database(self) -> Path:
         return self.path / "store.db"
+
+    @property
+    def network_secret(self) -> Path:
+        """64 hexadecimal digits that all nodes of a closed network share; absent in an open one."""
+        return self.path / "network.secret"
 
     @property
     def lock(self) -> Path:
@@ -72,6 +78,18 @@ class Home:
                 raise UnavailableError("node.damaged-home", f"{self.vault} is missing", path=str(self.vault))
             return
         raise UnavailableError("node.no-home", f"there is no node in {self.path}", path=str(self.path))
+
+    def read_network_secret(self) -> bytes | None:
+        """The 32 bytes, or None for an open network. *Raises* UnavailableError `node.damaged-secret`."""
+        try:
+            secret = bytes.fromhex(self.network_secret.read_text(encoding="ascii").strip())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise UnavailableError("node.damaged-secret", path=str(self.network_secret)) from error
+        if len(secret) != NETWORK_SECRET_BYTES or not any(secret):
+            raise UnavailableError("node.damaged-secret", path=str(self.network_secret))
+        return secret
 
     def make_folders(self) -> None:
         """Makes the home and its folders, readable by their owner only. *Raises* UnavailableError `node.unwritable`."""

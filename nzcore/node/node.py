@@ -3,6 +3,8 @@
 Knows who depends on whom; what each service does stands in `services.py`, what can be asked in `operations/`.
 """
 
+import random
+import time
 from collections.abc import Callable, Iterable
 
 import trio
@@ -11,28 +13,54 @@ import nzcore
 from nzcore.base.errors import UnavailableError
 from nzcore.control.node_ops import ServiceBrief
 from nzcore.control.node_ops import State as NodeState
+from nzcore.crypto.random import random_bytes
 from nzcore.kernel import Backoff, Bus, Service, Supervisor
 from nzcore.kernel.states import State
+from nzcore.net.local import Local
+from nzcore.net.manager import ChannelManager
+from nzcore.net.transport import Transport
 from nzcore.node.config import Config
+from nzcore.node.directory import NodeDirectory
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
+from nzcore.node.peers import PeerBook
+from nzcore.proto.channel.hello import Hello
+from nzcore.proto.handshake.payload import BOOT_BYTES, Introduction
+from nzcore.proto.trust.view import TrustView
 from nzcore.store.kv import KV
 
 
 class Node:
     """One node. Making it starts nothing: operations that need no service work at once, `run` does the rest."""
 
-    def __init__(self, home: Home, identity: LocalIdentity, config: Config) -> None:
+    def __init__(
+        self,
+        home: Home,
+        identity: LocalIdentity,
+        config: Config,
+        transport: Transport,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`wall_clock` gives seconds since 1970; `rng` spreads retries, for runs that must repeat."""
         self.home = home
         self.identity = identity
         self.config = config
+        self.wall_clock = wall_clock
         self.bus = Bus()
+        self.trust = TrustView()
+        self.peers = PeerBook(lambda: self.kv(), self.trust, wall_clock)
+        self.directory = NodeDirectory(self.peers, home.read_network_secret())
+        self.transport = transport
+        self.channels = ChannelManager(self._local(), self.peers, transport, self.bus, door=config.door, rng=rng)
         self.listening: Callable[[], list[str]] = list
         """The addresses on which peers can reach the node."""
         self.watchers: list[Callable[[], tuple[str, ...]]] = []
         """Each says what it finds wrong, one line a problem; the supervisor's own word is added."""
         self.kv: Callable[[], KV] = _no_store
         """The store, which must not be kept: it is another one after the service restarted."""
+        self._rng = rng
         self._supervisor: Supervisor | None = None
         self._ready_at: float | None = None
         self._stop = trio.Event()
@@ -67,6 +95,7 @@ class Node:
             period_s=settings.period_s,
             backoff=Backoff(initial_s=settings.backoff_s, max_s=settings.backoff_max_s),
             bus=self.bus,
+            rng=self._rng,
         )
         async with supervisor:
             self._supervisor = supervisor
@@ -102,8 +131,8 @@ class Node:
                 )
                 for one in self.supervisor.list()
             ],
-            peers=0,
-            channels=0,
+            peers=len(self.peers),
+            channels=len(self.channels.links),
             healthy=not problems,
             problems=problems,
         )
@@ -111,6 +140,17 @@ class Node:
     def problems(self) -> list[str]:
         """What is wrong now, one sentence each."""
         return [*self.supervisor.problems(), *(problem for watch in self.watchers for problem in watch())]
+
+    def _local(self) -> Local:
+        return Local(
+            keys=lambda: self.identity.keys,
+            boot=random_bytes(BOOT_BYTES),
+            introduction=Introduction(nzcore.__version__),
+            directory=self.directory,
+            trust=self.trust,
+            hello=lambda: Hello(time=int(self.wall_clock())),
+            channels=self.config.channels.machine(),
+        )
 
     def _check_started(self, supervisor: Supervisor) -> None:
         for info in supervisor.list():

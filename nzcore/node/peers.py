@@ -1,12 +1,13 @@
 """The peer book: whom this node knows, under which petname, where, and what it granted them.
 
 Kept in the store, held in memory, and the only thing that feeds `TrustView` until statements do. Nothing is kept of
-nodes that were not added.
+nodes that were not added. Also what handshakes and dials ask: `net.book.Book`, and half of `handshake.Directory`.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Self
 
+import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -66,6 +67,8 @@ class PeerBook:
         self._clock = clock
         self._peers: dict[NodeId, Peer] = {}
         self._certificates: dict[NodeId, Certificate] = {}
+        self._unsaved: set[NodeId] = set()
+        self._amended = trio.Event()
 
     async def load(self) -> Self:
         """Reads the book from the store and feeds the trust view. *Raises* UnavailableError `store.*`."""
@@ -100,7 +103,7 @@ class PeerBook:
     def find(self, text: str) -> NodeId:
         """The peer that `text` names: a petname, or a unique prefix of a petname or of a node's text.
 
-        *Raises* UsageError `net.unknown-peer` or `net.ambiguous-peer`, the candidates in the fact `candidates`.
+        *Raises* UsageError `node.unknown-peer` or `node.ambiguous-peer`, the candidates in the fact `candidates`.
         """
         known = self.all()
         exact = [node for node, peer in known if fold(peer.petname) == fold(text) or node.text == text.lower()]
@@ -115,9 +118,9 @@ class PeerBook:
             return found[0][0]
         names = [peer.petname for _, peer in found or known]
         if found:
-            raise UsageError("net.ambiguous-peer", f"{text!r} could be {_listed(names)}", candidates=names)
+            raise UsageError("node.ambiguous-peer", f"{text!r} could be {_listed(names)}", candidates=names)
         known_ones = f"known are {_listed(names)}" if names else "no peer is known yet"
-        raise UsageError("net.unknown-peer", f"no peer is called {text!r}; {known_ones}", candidates=names)
+        raise UsageError("node.unknown-peer", f"no peer is called {text!r}; {known_ones}", candidates=names)
 
     async def add(
         self,
@@ -130,13 +133,13 @@ class PeerBook:
     ) -> Peer:
         """Adds a node or, known already, its addresses and scopes; petname and history stay.
 
-        *Raises* PeerError `identity.*` where a higher certificate is known; UsageError `net.too-many-peers`,
-        `net.petname-taken`, `identity.bad-petname`.
+        *Raises* PeerError `identity.*` where a higher certificate is known; UsageError `node.too-many-peers`,
+        `node.petname-taken`, `identity.bad-petname`.
         """
         node = certificate.node
         held = self._peers.get(node)
         if held is None and len(self._peers) >= MAX_PEERS:
-            raise UsageError("net.too-many-peers", limit=MAX_PEERS)
+            raise UsageError("node.too-many-peers", limit=MAX_PEERS)
         self._check_certificate(certificate)
         if petname:
             self._check_petname(node, petname)
@@ -151,14 +154,8 @@ class PeerBook:
         await self._keep(node, fresh)
         return fresh
 
-    async def learn(self, certificate: Certificate) -> None:
-        """Remembers a newer certificate of a known node; strangers are not remembered."""
-        held, peer = self._certificates.get(certificate.node), self._peers.get(certificate.node)
-        if held is not None and peer is not None and compare(held, certificate) is Order.NEWER:
-            await self._keep(certificate.node, replace(peer, certificate=certificate.encoded))
-
     async def rename(self, node: NodeId, petname: str) -> Peer:
-        """*Raises* UsageError `net.petname-taken`, `identity.bad-petname`."""
+        """*Raises* UsageError `node.petname-taken`, `identity.bad-petname`."""
         self._check_petname(node, petname)
         fresh = replace(self._peers[node], petname=petname)
         await self._keep(node, fresh)
@@ -168,8 +165,15 @@ class PeerBook:
         """Takes all trust back, at once and for good: only `add` brings the node back."""
         await self._keep(node, replace(self._peers[node], removed=True, scopes=()))
 
-    async def note_dial(self, node: NodeId, address: Address, *, worked: bool) -> None:
-        """Remembers how dialling an address of a known peer went."""
+    # What dials and handshakes ask and tell: at once; `save` writes it when it can.
+
+    def addresses(self, node: NodeId) -> tuple[Address, ...]:
+        """What to dial for a node, the most promising first."""
+        peer = self.get(node)
+        return () if peer is None else peer.best_addresses
+
+    def note_dial(self, node: NodeId, address: Address, *, worked: bool) -> None:
+        """How dialling an address of a known peer went."""
         peer = self.get(node)
         if peer is None:
             return
@@ -177,7 +181,27 @@ class PeerBook:
         known = [_dialled(one, worked, now) if one.address == address.text else one for one in peer.addresses]
         if worked and all(one.address != address.text for one in known):
             known.append(KnownAddress(address.text, now))
-        await self._keep(node, replace(peer, addresses=_kept(known)))
+        self._amend(node, replace(peer, addresses=_kept(known)))
+
+    def learn(self, certificate: Certificate) -> None:
+        """Remembers a newer certificate of a known node; strangers are not remembered."""
+        held, peer = self._certificates.get(certificate.node), self._peers.get(certificate.node)
+        if held is not None and peer is not None and compare(held, certificate) is Order.NEWER:
+            self._amend(certificate.node, replace(peer, certificate=certificate.encoded))
+
+    async def save(self) -> None:
+        """Writes what was noted and learned, until cancelled. *Raises* UnavailableError `store.*`."""
+        while True:
+            await self._amended.wait()
+            self._amended = trio.Event()
+            amended, self._unsaved = self._unsaved, set()
+            for node in amended:
+                await self._write(node, self._peers[node])
+
+    def _amend(self, node: NodeId, peer: Peer) -> None:
+        self._take(node, peer)
+        self._unsaved.add(node)
+        self._amended.set()
 
     def _take(self, node: NodeId, peer: Peer) -> None:
         self._peers[node] = peer
@@ -189,8 +213,11 @@ class PeerBook:
         before = self._peers.get(node)
         if before is not None and not set(before.scopes) <= set(peer.scopes):
             self._trust.set(node, set(before.scopes) & set(peer.scopes))
-        await self._kv().put(NAMESPACE, node.text, pack(builtins(peer)))
+        await self._write(node, peer)
         self._take(node, peer)
+
+    async def _write(self, node: NodeId, peer: Peer) -> None:
+        await self._kv().put(NAMESPACE, node.text, pack(builtins(peer)))
 
     def _check_certificate(self, certificate: Certificate) -> None:
         held = self._certificates.get(certificate.node)
@@ -200,7 +227,7 @@ class PeerBook:
     def _check_petname(self, node: NodeId, petname: str) -> None:
         check_petname(petname)
         if any(fold(peer.petname) == fold(petname) for other, peer in self._peers.items() if other != node):
-            raise UsageError("net.petname-taken", f"another peer is called {petname!r}")
+            raise UsageError("node.petname-taken", f"another peer is called {petname!r}")
 
     def _petnames(self) -> list[str]:
         return [peer.petname for peer in self._peers.values()]

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from nzcore.base.errors import NzError, UsageError
 from nzcore.codec.types import builtins
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal
 from nzcore.kernel import Service
+from nzcore.net.tcp import TcpTransport
 from nzcore.node import config
 from nzcore.node.dispatch import Dispatcher
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
+from nzcore.node.network import NetService
 from nzcore.node.node import Node
 from nzcore.node.operations.node_handlers import EVENTS_WAITING, item_of
 from nzcore.node.services import BridgeService, IpcService, JournalService, MonitorService, StoreService
@@ -27,14 +30,22 @@ from nzcore.store.lock import HomeLock
 Tell = Callable[[dict[str, Any]], None]
 
 
-def run_node(home: Path, *, passphrase: str | None, on_event: Tell) -> int:
+def run_node(
+    home: Path,
+    *,
+    passphrase: str | None,
+    on_event: Tell,
+    listen: tuple[str, ...] = (),
+    public: bool = False,
+    mdns: bool = True,
+) -> int:
     """Runs the node of `home` until SIGTERM, SIGINT or `node.stop`; 0 when it has stopped in good order.
 
     `on_event` gets `{"event": "ready", "node", "listen"}` first, then `{"event": topic, "at", "value"}` for each event
-    of the bus; it must not wait.
+    of the bus; it must not wait. `listen`, `public` and `mdns=False` overrule the settings for this run.
     *Raises* UnavailableError `store.home-busy`, `node.not-ready` and as `opened`; UsageError `store.wrong-passphrase`.
     """
-    with opened(Home(home), passphrase) as node:
+    with opened(Home(home), passphrase, lambda net: _overrule(net, listen, public, mdns)) as node:
         try:
             trio.run(partial(_supervise, node, on_event), strict_exception_groups=True)
         except BaseExceptionGroup as group:
@@ -58,9 +69,17 @@ def run_offline(home: Path, *, passphrase: str | None, operation: str, args: dic
         return builtins(trio.run(call))
 
 
+def _overrule(net: config.Net, listen: tuple[str, ...], public: bool, mdns: bool) -> config.Net:
+    return config.Net(listen=listen or net.listen, public=public or net.public, mdns=mdns and net.mdns)
+
+
 @contextmanager
-def opened(home: Home, passphrase: str | None) -> Iterator[Node]:
+def opened(
+    home: Home, passphrase: str | None, amend: Callable[[config.Net], config.Net] = lambda net: net
+) -> Iterator[Node]:
     """The node of a home, its lock held and its vault open; nothing runs yet. Leaving forgets the secrets.
+
+    `amend` may change the network's settings for this run.
 
     *Raises* UnavailableError `node.no-home`, `node.damaged-*`, `store.home-busy`, `store.*`; UsageError
     `node.passphrase-needed`, `store.wrong-passphrase`.
@@ -71,7 +90,7 @@ def opened(home: Home, passphrase: str | None) -> Iterator[Node]:
     with HomeLock(home.lock):
         identity = LocalIdentity.unlock(home, passphrase)
         try:
-            yield Node(home, identity, settings)
+            yield Node(home, identity, replace(settings, net=amend(settings.net)), TcpTransport())
         finally:
             identity.wipe()
 
@@ -82,10 +101,13 @@ def services_of(node: Node) -> list[Service]:
     monitor = MonitorService(node.bus, node.home.path, node.config.monitor)
     store = StoreService(lambda: Database(node.home.database, node.identity.data_key, bridge.bridge))
     node.watchers.append(lambda: monitor.problems)
+    net = NetService(node.channels, node.peers, store, node.bus, node.config.net)
     node.kv = lambda: store.kv
+    node.listening = net.listening
     return [
         bridge,
         store,
+        net,
         JournalService(node.bus, node.home.log, node.config.log),
         monitor,
         IpcService(node.home, Dispatcher(node), node.bus),

@@ -31,4 +31,17 @@ REASONS = {
     "not-ready": Reason("the node could not start", "`nzcore doctor` examines the home"),
     "needs-running": Reason("this needs a running node", "start it with `nzcore up -d`"),
     "essential-service": Reason("the node does not work without this service", "say --force if you mean it"),
+    "damaged-secret": Reason(
+        "network.secret does not hold a network's secret",
+        "it is one line of 64 hexadecimal digits, the same on all nodes of the network; without the file, none is needed",
+    ),
+    "public-address": Reason(
+        "the internet reaches this address", "say --public, or set net.public, if the node shall be reached from there"
+    ),
+    "petname-taken": Reason("another peer has this name", "choose another name"),
+    "unknown-peer": Reason("no peer is called that", "`nzcore peer list` names them; `nzcore peer add` adds one"),
+    "ambiguous-peer": Reason("several peers could be meant", "give more of the name"),
+    "too-many-peers": Reason("as many peers are known as may be", "remove some with `nzcore peer remove`"),
+    "own-card": Reason("this card is the node's own", "give it to the other node, and add the other node's card here"),
+    "no-trust": Reason("this node does not trust the peer to connect", "add it again with `nzcore peer add`"),
 }

@@ -74,6 +74,7 @@ def card(node: Node, args: CardArgs, send: SendItem) -> Card:
 
 def _changed(node: Node, certificate: Certificate, send: SendItem) -> Identity:
     node.bus.emit("identity.rotated", certificate.epoch)
+    node.channels.links.close_all("net.rotated")  # the old keys may be in other hands
     return show(node, Nothing(), send)
 
 

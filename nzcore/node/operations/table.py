@@ -1,6 +1,13 @@
 """Every handler by the name of its operation. A test holds it to the table of operations."""
 
-from nzcore.node.operations import config_handlers, identity_handlers, node_handlers, service_handlers
+from nzcore.node.operations import (
+    channel_handlers,
+    config_handlers,
+    identity_handlers,
+    node_handlers,
+    peer_handlers,
+    service_handlers,
+)
 from nzcore.node.operations.handler import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -8,4 +15,6 @@ HANDLERS: dict[str, Handler] = {
     **service_handlers.HANDLERS,
     **identity_handlers.HANDLERS,
     **config_handlers.HANDLERS,
+    **peer_handlers.HANDLERS,
+    **channel_handlers.HANDLERS,
 }

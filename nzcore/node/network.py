@@ -1,0 +1,123 @@
+"""The network as services: the peer book, and the channel manager with its listeners and kept peers."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import trio
+
+from nzcore.base.errors import NzError, UnavailableError
+from nzcore.kernel import Bus, Service
+from nzcore.net.interfaces import Reach, local_interfaces, reach_of
+from nzcore.net.manager import ChannelManager
+from nzcore.node.config import Net
+from nzcore.node.peers import PeerBook
+from nzcore.node.services import StoreService
+from nzcore.proto.identity.address import Address
+
+NAMESPACE = "node"
+PORT_NAME = "port"
+LOOK_S = 30.0
+"""Seconds between looks at the machine's addresses: laptops move."""
+
+PORT_TRIES = 16
+
+
+class Listening(NamedTuple):
+    """Value of `net.listening`: where peers can reach the node from now on."""
+
+    addresses: tuple[str, ...]
+
+
+class NetService(Service):
+    """Listens, dials the known peers, keeps their channels up."""
+
+    name = "net"
+    summary = "keeps channels to peers"
+    requires = ("store",)
+    essential = True
+
+    def __init__(self, manager: ChannelManager, book: PeerBook, store: StoreService, bus: Bus, settings: Net) -> None:
+        self._manager = manager
+        self._book = book
+        self._store = store
+        self._bus = bus
+        self._settings = settings
+
+    async def start(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        await self._book.load()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._manager.run)
+            nursery.start_soon(self._book.save)
+            if self._settings.listen:
+                self._listen_where_told()
+            else:
+                port = await self._listen_everywhere()
+                nursery.start_soon(self._follow_interfaces, port)
+            for node, _ in self._book.all():
+                self._manager.keep(node)
+            task_status.started()
+
+    def listening(self) -> list[str]:
+        """The addresses of this node, those that reach furthest first."""
+        addresses = sorted(self._manager.listening(), key=lambda one: (-reach_of(one.host), ":" in one.host, one.host))
+        return [address.text for address in addresses]
+
+    def status(self) -> Mapping[str, object]:
+        return {"listen": self.listening(), "channels": len(self._manager.links), "peers": len(self._book)}
+
+    def _listen_where_told(self) -> None:
+        for text in self._settings.listen:
+            address = Address.parse(text)
+            if reach_of(address.host) is Reach.PUBLIC and not self._settings.public:
+                raise UnavailableError("node.public-address", f"{text} can be reached from the internet", address=text)
+            self._manager.listen(address)
+
+    async def _listen_everywhere(self) -> int:
+        """Listens on every private address with the port of this home, chosen at its first start and kept."""
+        kv = self._store.kv
+        entry = await kv.get(NAMESPACE, PORT_NAME)
+        if entry is not None:
+            port = int.from_bytes(entry.value, "big")
+            self._follow(port)
+            return port
+        port = self._choose_port()
+        await kv.put(NAMESPACE, PORT_NAME, port.to_bytes(2, "big"))
+        return port
+
+    def _choose_port(self) -> int:
+        """A port that is free on every address that counts."""
+        for _ in range(PORT_TRIES - 1):
+            port = self._manager.listen(Address("127.0.0.1", 0)).port
+            try:
+                self._follow(port)
+                return port
+            except UnavailableError:  # taken on another address: choose again
+                for address in self._manager.listening():
+                    self._manager.stop_listening(address)
+        port = self._manager.listen(Address("127.0.0.1", 0)).port
+        self._follow(port)
+        return port
+
+    def _follow(self, port: int) -> None:
+        """Listens on addresses that have come, no longer on those that are gone. *Raises* `net.cannot-listen`."""
+        wanted = {
+            Address(one.host, port)
+            for one in local_interfaces()
+            if one.reach is not Reach.PUBLIC or self._settings.public
+        }
+        present = set(self._manager.listening())
+        for address in present - wanted:
+            self._manager.stop_listening(address)
+        for address in sorted(wanted - present):
+            self._manager.listen(address)
+
+    async def _follow_interfaces(self, port: int) -> None:
+        while True:
+            before = self.listening()
+            try:
+                self._follow(port)
+            except NzError as error:  # an address may vanish between the look and the bind: look again
+                self._bus.emit("net.refused", error.message)
+            if self.listening() != before:
+                self._bus.emit("net.listening", Listening(tuple(self.listening())))
+            await trio.sleep(LOOK_S)
