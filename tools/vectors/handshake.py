@@ -119,14 +119,16 @@ def describe(reader: FixedInitiator | FixedResponder, keys: NodeKeys, facts: Fac
     """All that a stranger needs to be this reader."""
     seeds = keys.seeds()
     initiator = isinstance(reader, Initiator)
+    boot = BOOTS["alice" if initiator else "bob"]
     return {
         "role": "initiator" if initiator else "responder",
         "certificate": keys.certificate.encoded.hex(),
         "signing": seeds.signing.reveal().hex(),
         "agreement": seeds.agreement.reveal().hex(),
-        "boot": BOOTS["alice" if initiator else "bob"].hex(),
+        "boot": boot.hex(),
         "version": INTRODUCTION.version,
         "features": list(INTRODUCTION.features),
+        "payload": encode_payload(keys.certificate.encoded, boot, INTRODUCTION).hex(),
         "ephemeral": noise.seed(reader.choices.name).hex(),
         "network_secret": (facts.network_secret or b"").hex(),
         "instance": (facts.window or b"").hex(),

@@ -52,6 +52,7 @@ def reader_of(case: dict[str, Any]) -> FixedInitiator | FixedResponder:
     choices.ephemeral = AgreementSecret.from_bytes(binary("ephemeral"))
     choices.kem = KemSecret.from_seed(bytes.fromhex(DOCUMENT["kem"]["seed"]))
     said = encode_payload(certificate.encoded, binary("boot"), Introduction(told["version"], tuple(told["features"])))
+    assert said.hex() == told["payload"]
     if told["role"] == "responder":
         return FixedResponder(keys, facts, choices=choices, payload=said)
     target = NodeId(binary("target")) if told["target"] else None
