@@ -1,6 +1,6 @@
 """The network as services: the peer book, and the channel manager with its listeners and kept peers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import trio
@@ -121,3 +121,13 @@ class NetService(Service):
             if self.listening() != before:
                 self._bus.emit("net.listening", Listening(tuple(self.listening())))
             await trio.sleep(LOOK_S)
+
+
+def advertised(addresses: Iterable[Address]) -> list[Address]:
+    """Those of a node's addresses that another machine can use; loopback only where there is nothing else.
+
+    Link-local IPv6 is left out: its scope means nothing elsewhere.
+    """
+    usable = [one for one in addresses if one.dialable and "%" not in one.host]
+    far = [one for one in usable if reach_of(one.host) is not Reach.LOCAL]
+    return far or usable

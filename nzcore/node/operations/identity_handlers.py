@@ -19,6 +19,7 @@ from nzcore.control.identity_ops import (
 )
 from nzcore.control.operation import Nothing
 from nzcore.ipc.connection import SendItem
+from nzcore.node.network import advertised
 from nzcore.node.node import Node
 from nzcore.node.operations.handler import Handler
 from nzcore.proto.identity.address import Address
@@ -67,9 +68,8 @@ async def export(node: Node, args: ExportArgs, send: SendItem) -> Export:
 
 
 def card(node: Node, args: CardArgs, send: SendItem) -> Card:
-    known = [Address.parse(text) for text in node.listening()] if args.addresses else []
-    addresses = tuple(address for address in known if address.dialable)[:MAX_ADDRESSES]
-    return Card(card=CardMachine.make(node.identity.certificate, addresses).text)
+    known = advertised(map(Address.parse, node.listening())) if args.addresses else []
+    return Card(card=CardMachine.make(node.identity.certificate, tuple(known[:MAX_ADDRESSES])).text)
 
 
 def _changed(node: Node, certificate: Certificate, send: SendItem) -> Identity:
