@@ -55,7 +55,7 @@ class CountingCipher(Hidden):
         self._counter = counter + 1  # first: should sealing fail, the nonce is not used again
         return self._aead.encrypt(_nonce(counter), plaintext, ad)
 
-    def decrypt(self, ad: bytes, ciphertext: bytes) -> bytes:
+    def decrypt(self, ad: bytes, ciphertext: bytes | memoryview) -> bytes:
         """Plaintext of the next message; the counter moves only if it opens.
 
         *Raises* PeerError `crypto.not-authentic`, UsageError `crypto.exhausted` or `crypto.wiped`.

@@ -19,6 +19,9 @@ from nzcore.proto.channel.channel import Channel
 from nzcore.proto.channel.events import Event, Statistics
 from nzcore.proto.channel.hello import Hello
 
+FLUSH_BYTES = 128 * 1024
+"""Queued on a hot link, it goes out before the tick ends: the other side works while we pack on."""
+
 
 class LinkUser(Protocol):
     """Whoever owns a link: the channel manager."""
@@ -70,6 +73,17 @@ class Flusher:
         return trio.lowlevel.Abort.SUCCEEDED
 
 
+class _Ping:
+    """One task's wait for a PONG."""
+
+    __slots__ = ("answered", "nonce", "rtt")
+
+    def __init__(self, nonce: int) -> None:
+        self.nonce = nonce
+        self.answered = trio.Event()
+        self.rtt: float | None = None
+
+
 class Link:
     """One open channel. Made after the handshake; `close` or the wire's end finishes it."""
 
@@ -82,15 +96,18 @@ class Link:
         self._user = user
         self._flusher = flusher
         self._streams: dict[int, Stream] = {}
-        self._waiting: deque[Stream] = deque()  # streams whose sender waits for room in the queue
+        self._waiting: dict[int, Stream] = {}  # streams whose sender waits for room in the queue
         self._openers: deque[trio.lowlevel.Task] = deque()
-        self._pings: dict[int, trio.Event] = {}
-        self._rtts: dict[int, float] = {}
+        self._pings: list[_Ping] = []
         self._leftover: list[Buffer] = []
         self._hot = False
         self._over = False
         self.greeted = trio.Event()
         """Set when the other side has greeted, or the link is over."""
+        self.detail = b""
+        """What the other side's CLOSE said beside its code."""
+        self.extend = channel.extend
+        """For streams: puts bytes into the open DATA frame. There is one only while the link is sure to flush."""
         self._clock = trio.lowlevel.current_clock().current_time
 
     def start(self, rest: bytes = b"", leftover: Sequence[Buffer] = ()) -> None:
@@ -132,13 +149,13 @@ class Link:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            if self._over:
-                raise StreamLost(self._channel.closed_by or "channel.lost")
+            self._check_alive()
             try:
                 stream_id = self._channel.open(protocol)
             except UsageError as error:
-                if error.code != "channel.too-many-streams":
-                    raise StreamLost(self._channel.closed_by or "channel.lost") from error
+                if error.code == "channel.used-up":
+                    self.close(error.code)
+                self._check_alive()
                 await self._wait_place()
                 continue
             stream = self._streams[stream_id] = Stream(self, stream_id, protocol, is_remote=False)
@@ -148,17 +165,17 @@ class Link:
     async def ping(self) -> float:
         """Seconds for a round trip through the other side's machine. *Raises* StreamLost when the link ends first."""
         self._check_alive()
-        nonce = self._channel.ping(self._now())
-        answered = self._pings[nonce] = trio.Event()
+        ping = _Ping(self._channel.ping(self._now()))
+        self._pings.append(ping)
         self._kick()
         try:
-            await answered.wait()
-            if nonce not in self._rtts:
-                raise StreamLost(self._channel.closed_by or "channel.lost")
-            return self._rtts.pop(nonce)
+            await ping.answered.wait()
         finally:
-            self._pings.pop(nonce, None)
-            self._rtts.pop(nonce, None)
+            if ping in self._pings:
+                self._pings.remove(ping)
+        if ping.rtt is None:
+            raise StreamLost(self._reason)
+        return ping.rtt
 
     def rekey(self) -> None:
         """Asks for new keys. *Raises* StreamLost when the link is over."""
@@ -175,11 +192,10 @@ class Link:
                 self._flush()
         return self._channel.next_deadline()
 
-    def close(self, code: str = "channel.closed") -> None:
-        """Ends the channel in good order: what was written goes out, then CLOSE with `code`."""
+    def close(self, code: str = "channel.closed", detail: bytes = b"") -> None:
+        """Ends the channel in good order: what was written goes out, then CLOSE with `code` and its `detail`."""
         if not self._over:
-            self._channel.close(code)
-            self._flush()
+            self._channel.close(code, detail)
             self._finish(code, by_remote=False)
 
     def streams(self) -> list[Stream]:
@@ -201,13 +217,20 @@ class Link:
     # What streams ask.
 
     def write(self, stream_id: int, data: Buffer) -> int:
-        """Takes as much as credit and queue allow; how much."""
-        accepted = self._write(stream_id, data)
-        if accepted < len(data) and self._channel.full and not self._leftover:
-            self._flush()
-            accepted += self._write(stream_id, memoryview(data)[accepted:])
-        self._kick()
-        return accepted
+        """Takes as much as credit and queue allow; how much. *Raises* StreamLost."""
+        channel, size, accepted = self._channel, len(data), 0
+        while True:
+            try:
+                accepted += channel.write(stream_id, memoryview(data)[accepted:] if accepted else data)
+            except UsageError as error:
+                raise StreamLost(channel.closed_by or error.code, stream=stream_id) from error
+            if not self._hot:
+                self._heat()
+                self._flush()
+            elif channel.queued >= FLUSH_BYTES:
+                self._flush()
+            if accepted == size or self._leftover or not channel.window(stream_id):
+                return accepted
 
     def can_write(self, stream_id: int) -> bool:
         return bool(self._channel.window(stream_id)) and not self._channel.full
@@ -215,9 +238,7 @@ class Link:
     def await_room(self, stream: Stream) -> None:
         """The stream's sender waits: for credit, or for the queue to be taken."""
         if self._channel.window(stream.id):
-            self._waiting.append(stream)
-            if not self._channel.full:  # the queue was taken meanwhile
-                self._wake_waiting()
+            self._waiting[stream.id] = stream
 
     def consume(self, stream_id: int, size: int) -> None:
         self._channel.consume(stream_id, size)
@@ -225,19 +246,20 @@ class Link:
             self._heat()
 
     def end(self, stream_id: int) -> None:
-        if not self._over:
+        if self._is_alive:
             self._channel.end(stream_id)
             self._kick()
 
-    def finish(self, stream: Stream, code: str) -> None:
-        """The application is done with the stream."""
+    def finish(self, stream: Stream, code: str, *, in_order: bool) -> None:
+        """The application is done with the stream; `in_order`: what it sent is all."""
         self._streams.pop(stream.id, None)
-        if self._over:
+        self._waiting.pop(stream.id, None)
+        if not self._is_alive:
             return
         if not stream.is_lost:
-            if not stream.has_sent_end:
+            if in_order and not stream.has_sent_end:
                 self._channel.end(stream.id)
-            if not stream.has_received_end:
+            if not in_order or not stream.has_received_end:
                 self._channel.reset(stream.id, code)
         self._channel.release(stream.id)
         self._wake_opener()
@@ -251,12 +273,6 @@ class Link:
             self._flush()
 
     # Small print.
-
-    def _write(self, stream_id: int, data: Buffer) -> int:
-        try:
-            return self._channel.write(stream_id, data)
-        except UsageError as error:
-            raise StreamLost(self._channel.closed_by or error.code, stream=stream_id) from error
 
     def _kick(self) -> None:
         if not self._hot:
@@ -273,13 +289,14 @@ class Link:
         buffers = self._channel.take()
         if buffers:
             self._leftover = self._wire.send(buffers)
-        if self._waiting and not self._channel.full:
+        if (self._waiting or self._openers) and not self._channel.full:
             self._wake_waiting()
 
     def _wake_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for stream in waiting:
+        waiting, self._waiting = self._waiting, {}
+        for stream in waiting.values():
             stream.on_sendable()
+        self._wake_opener()
 
     def _handle(self, event: tuple[Any, ...]) -> None:
         kind = event[0]
@@ -315,36 +332,51 @@ class Link:
         elif kind is Event.REKEYED:
             self._user.on_rekeyed(self, event[1])
         elif kind is Event.CLOSED:
-            self._flush()
+            self.detail = event[3]
             self._finish(event[1], by_remote=event[2])
 
     def _on_pong(self, nonce: int, rtt: float) -> None:
-        for earlier in [one for one in self._pings if one <= nonce]:
-            # An answer to a later ping answers the earlier ones: one PONG is owed at most.
-            self._rtts[earlier] = rtt
-            self._pings.pop(earlier).set()
+        answered = [one for one in self._pings if one.nonce <= nonce]
+        self._pings = [one for one in self._pings if one.nonce > nonce]
+        for ping in answered:  # an answer to a later ping answers the earlier ones: one PONG is owed at most
+            ping.rtt = rtt
+            ping.answered.set()
 
     def _finish(self, code: str, *, by_remote: bool) -> None:
+        """Ends the link: says the last words, if there are any, and tells everybody who waits."""
         if self._over:
             return
         self._over = True
-        self._wire.close(abort=bool(self._leftover))
+        if self._channel.is_silent or self._channel.closed_by is None:
+            self._wire.close(abort=bool(self._leftover))
+        else:
+            self._wire.close(rest=[*self._leftover, *self._channel.take()])
+        self._leftover = []
         self._channel.closed_by = self._channel.closed_by or code
         self._channel.drop()
-        self.greeted.set()
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.on_lost(code)
         self._waiting.clear()
-        for answered in self._pings.values():
-            answered.set()
+        self.greeted.set()
+        for ping in self._pings:
+            ping.answered.set()
         while self._openers:
             self._wake_opener()
         self._user.on_closed(self, code, by_remote=by_remote)
 
+    @property
+    def _is_alive(self) -> bool:
+        """The channel may have ended before the link has: while the events of its last bytes are handled."""
+        return not self._over and self._channel.closed_by is None
+
+    @property
+    def _reason(self) -> str:
+        return self._channel.closed_by or "channel.lost"
+
     def _check_alive(self) -> None:
-        if self._over:
-            raise StreamLost(self._channel.closed_by or "channel.lost")
+        if not self._is_alive:
+            raise StreamLost(self._reason)
 
     async def _wait_place(self) -> None:
         task = trio.lowlevel.current_task()

@@ -1,10 +1,12 @@
 """A stream of a channel as applications use it: Trio's half-closeable stream, with a protocol's name.
 
 Differs from Trio's rule in one point, for speed: `send_all` and `receive_some` yield to other tasks only when they
-must wait; otherwise they only check for cancellation. Credit and queue bound how long a task can go on like that.
+must wait; otherwise they only check for cancellation, and a `send_all` of bytes that fit the record being packed does
+not even that. Credit and queue bound how long a task can go on like that.
 """
 
 from collections import deque
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from nzcore.net.link import Link
 
 
+SMALL = 1024
+"""Bytes below which unread pieces are joined: else two bytes cost fifty, and credit would not bound memory."""
+
+_JOINED = 16 * 1024  # bytes of joined pieces, beyond which another piece begins
+_CANCELLED = "channel.cancelled"
+
+
 class StreamLost(UnavailableError, trio.BrokenResourceError):
     """The stream ended without its END: reset by the other side, or its channel is gone. `code` says why."""
 
@@ -24,7 +33,8 @@ class Stream(trio.abc.HalfCloseableStream):
     """One ordered, flow-controlled byte stream, opened for one protocol. Close it with `aclose` or `async with`.
 
     One task may send while another receives. `aclose` ends sending in good order when `send_eof` was not called, and
-    tells the other side to stop; what it had still sent is dropped.
+    tells the other side to stop; what it had still sent is dropped. An exception that leaves the `async with` resets
+    the stream instead: the other side must not take half an answer for a whole one.
     """
 
     __slots__ = (
@@ -32,9 +42,12 @@ class Stream(trio.abc.HalfCloseableStream):
         "_closed",
         "_ended",
         "_error",
+        "_extend",
         "_link",
         "_receiver",
+        "_receiving",
         "_sender",
+        "_sending",
         "_sent_end",
         "id",
         "is_remote",
@@ -47,7 +60,9 @@ class Stream(trio.abc.HalfCloseableStream):
         self.id = stream_id
         self.protocol = protocol
         self._link = link
-        self._chunks: deque[bytes] = deque()
+        self._extend = link.extend
+        self._chunks: deque[bytes | bytearray | memoryview] = deque()
+        self._sending = self._receiving = False  # a task waits, or is about to go on
         self._receiver: trio.lowlevel.Task | None = None
         self._sender: trio.lowlevel.Task | None = None
         self._ended = False  # the other side has sent all
@@ -65,33 +80,41 @@ class Stream(trio.abc.HalfCloseableStream):
 
         *Raises* StreamLost, trio.ClosedResourceError after `aclose` or `send_eof`, trio.BusyResourceError.
         """
-        if self._sender is not None:
-            raise trio.BusyResourceError("another task is sending on this stream")
+        if type(data) is bytes and not self._sending and self._extend(self.id, data):
+            return
+        self._check_idle_sender()
         self._check_sendable()
         await trio.lowlevel.checkpoint_if_cancelled()
-        fixed = data if isinstance(data, bytes) else bytes(data)  # the caller may change its buffer afterwards
+        fixed = data if type(data) is bytes else bytes(data)  # the caller may change its buffer afterwards
         sent = self._link.write(self.id, fixed)
         if sent == len(fixed):
             return
         rest = memoryview(fixed)[sent:]
-        while rest:
-            await self._wait_sendable()
-            rest = rest[self._link.write(self.id, rest) :]
+        self._sending = True
+        try:
+            while rest:
+                await self._wait_sendable()
+                rest = rest[self._link.write(self.id, rest) :]
+        finally:
+            self._sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
         """Returns when there is credit and room. *Raises* as `send_all`."""
-        if self._sender is not None:
-            raise trio.BusyResourceError("another task is sending on this stream")
+        self._check_idle_sender()
         self._check_sendable()
         await trio.lowlevel.checkpoint()
-        while not self._link.can_write(self.id):
-            await self._wait_sendable()
+        self._sending = True
+        try:
+            while not self._link.can_write(self.id):
+                await self._wait_sendable()
+        finally:
+            self._sending = False
 
     async def send_eof(self) -> None:
         """Says that nothing more will be sent; receiving goes on. Harmless when repeated."""
-        if self._sender is not None:
-            raise trio.BusyResourceError("another task is sending on this stream")
+        self._check_idle_sender()
         await trio.lowlevel.checkpoint()
+        self._check_idle_sender()
         if self._closed:
             raise trio.ClosedResourceError
         if not self._sent_end:
@@ -107,50 +130,58 @@ class Stream(trio.abc.HalfCloseableStream):
         """
         if max_bytes is not None and max_bytes < 1:
             raise ValueError("max_bytes must be at least 1")
-        if self._receiver is not None:
+        if self._receiving:
             raise trio.BusyResourceError("another task is receiving from this stream")
         if self._closed:
             raise trio.ClosedResourceError
         if self._chunks:
             await trio.lowlevel.checkpoint_if_cancelled()
-        while not self._chunks:
-            if self._ended:
-                await trio.lowlevel.checkpoint()
-                return b""
-            if self._error:
-                raise StreamLost(self._error, stream=self.id)
-            await self._wait_receivable()
-            if self._closed:
-                raise trio.ClosedResourceError
+        else:
+            self._receiving = True
+            try:
+                if not await self._wait_chunk():
+                    return b""
+            finally:
+                self._receiving = False
         chunk = self._chunks.popleft()
         if max_bytes is not None and len(chunk) > max_bytes:
-            self._chunks.appendleft(chunk[max_bytes:])
-            chunk = chunk[:max_bytes]
+            view = memoryview(bytes(chunk) if type(chunk) is bytearray else chunk)
+            self._chunks.appendleft(view[max_bytes:])
+            chunk = view[:max_bytes]
         self._link.consume(self.id, len(chunk))
-        return chunk
+        return chunk if type(chunk) is bytes else bytes(chunk)
 
     async def aclose(self) -> None:
         """Ends the stream both ways; waits for nothing but other tasks' turn. Idempotent."""
         self.close()
         await trio.lowlevel.checkpoint()
 
-    def close(self, code: str = "channel.cancelled") -> None:
-        """As `aclose`, at once; `code` tells the other side why, unless both sides had ended."""
-        if self._closed:
-            return
-        self._closed = True
-        self._chunks.clear()
-        self._link.finish(self, code)
-        self._wake_receiver()
-        self._wake_sender()
+    def close(self, code: str = _CANCELLED) -> None:
+        """As `aclose`, at once; with any other `code` as `reset`."""
+        self._close(code, in_order=code == _CANCELLED)
+
+    def reset(self, code: str = _CANCELLED) -> None:
+        """Gives the stream up at once, both ways: the other side learns `code`, and that what it got is not all."""
+        self._close(code, in_order=False)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.reset("channel.handler-failed" if issubclass(kind, Exception) else _CANCELLED)
+        await self.aclose()
 
     # Called by the link.
 
     def on_data(self, chunk: bytes) -> None:
-        if not self._closed:
+        if self._closed:
+            return
+        if self._chunks and len(chunk) < SMALL:
+            self._join(chunk)
+        else:
             self._chunks.append(chunk)
-            if self._receiver is not None:
-                self._wake_receiver()
+        if self._receiver is not None:
+            self._wake_receiver()
 
     def on_ended(self) -> None:
         self._ended = True
@@ -180,6 +211,29 @@ class Stream(trio.abc.HalfCloseableStream):
 
     # Small print.
 
+    def _close(self, code: str, *, in_order: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._chunks.clear()
+        self._link.finish(self, code, in_order=in_order)
+        self._wake_receiver()
+        self._wake_sender()
+
+    def _join(self, chunk: bytes) -> None:
+        """Adds a small piece to the last one, where that is small or was joined itself."""
+        last = self._chunks[-1]
+        if type(last) is bytearray and len(last) < _JOINED:
+            last += chunk
+        elif len(last) < SMALL:
+            self._chunks[-1] = bytearray(last) + chunk
+        else:
+            self._chunks.append(chunk)
+
+    def _check_idle_sender(self) -> None:
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
+
     def _check_sendable(self) -> None:
         if self._closed or self._sent_end:
             raise trio.ClosedResourceError
@@ -192,9 +246,19 @@ class Stream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.wait_task_rescheduled(self._abort_sender)
         self._check_sendable()
 
-    async def _wait_receivable(self) -> None:
-        self._receiver = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort_receiver)
+    async def _wait_chunk(self) -> bool:
+        """Waits for data; false at the other side's END."""
+        while not self._chunks:
+            if self._ended:
+                await trio.lowlevel.checkpoint()
+                return False
+            if self._error:
+                raise StreamLost(self._error, stream=self.id)
+            self._receiver = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort_receiver)
+            if self._closed:
+                raise trio.ClosedResourceError
+        return True
 
     def _abort_sender(self, _: object) -> trio.lowlevel.Abort:
         self._sender = None

@@ -7,6 +7,7 @@ reader task calls back synchronously, and a writer task exists only while the so
 import errno
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
@@ -20,6 +21,9 @@ RECEIVE_BYTES = 256 * 1024
 
 MAX_BUFFERS = 512
 """Handed to one `sendmsg`: below every system's limit (IOV_MAX is 1,024 on Linux)."""
+
+LINGER_S = 5.0
+"""Seconds that a closing wire waits for its last bytes to be taken and for the other side's end."""
 
 BACKLOG = 128
 PAUSE_S = 0.1
@@ -53,18 +57,14 @@ class TcpWire:
 
     def send(self, buffers: Sequence[Buffer]) -> list[Buffer]:
         left: list[Buffer] = list(buffers)
-        while left and not self._over:
-            batch = left[:MAX_BUFFERS]
-            try:
-                sent = self._sock.sendmsg(batch)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError as error:
-                self._end(error)
-                return []
-            if _drop(left, sent):
+        if self._over:
+            return []
+        try:
+            if self._push(left):
                 self._wait_writable()
-                break
+        except OSError as error:
+            self._end(error)
+            return []
         return left
 
     def pause(self) -> None:
@@ -76,14 +76,56 @@ class TcpWire:
         if resumed is not None:
             resumed.set()
 
-    def close(self, *, abort: bool = False) -> None:
+    def close(self, *, abort: bool = False, rest: Sequence[Buffer] = ()) -> None:
         if self._over:
             return
         self._over = True
+        self._reader.cancel()
         if abort:
             # RST instead of FIN: nothing lingers in TIME_WAIT, and the other side learns at once.
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self._reader.cancel()
+            self._shut()
+            return
+        left = list(rest)
+        try:
+            if not self._push(left):
+                self._sock.shutdown(socket.SHUT_WR)
+            self._spawn(self._linger, left)
+        except (OSError, RuntimeError, UnavailableError):  # it is gone already; or nobody owns tasks any more
+            self._shut()
+
+    def _push(self, left: list[Buffer]) -> bool:
+        """Sends of `left` what the socket takes, and removes it there; whether the socket is full. *Raises* OSError."""
+        while left:
+            try:
+                sent = self._sock.sendmsg(left[:MAX_BUFFERS])
+            except (BlockingIOError, InterruptedError):
+                return True
+            if _drop(left, sent):
+                return True
+        return False
+
+    async def _linger(self, left: list[Buffer]) -> None:
+        """Sends what is left and waits for the other side's end: closing with bytes unread would send RST, and that
+        destroys what is still on its way, the reason in CLOSE first of all."""
+        sock = self._sock
+        try:
+            with trio.move_on_after(LINGER_S):
+                while left:
+                    await trio.lowlevel.wait_writable(sock)
+                    if not self._push(left):
+                        sock.shutdown(socket.SHUT_WR)
+                while True:
+                    await trio.lowlevel.wait_readable(sock)
+                    with suppress(BlockingIOError, InterruptedError):
+                        if not sock.recv_into(_receive_buffer):
+                            break
+        except OSError:
+            pass
+        finally:
+            self._shut()
+
+    def _shut(self) -> None:
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
 

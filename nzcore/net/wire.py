@@ -48,8 +48,9 @@ class Wire(Protocol):
     def resume(self) -> None:
         """Goes on after `pause`; harmless without one."""
 
-    def close(self, *, abort: bool = False) -> None:
-        """Ends the connection: after what was taken has been sent, or at once. No callback follows. Idempotent."""
+    def close(self, *, abort: bool = False, rest: Sequence[Buffer] = ()) -> None:
+        """Ends the connection: after what was taken, and then `rest`, has been sent, as long as the medium's patience
+        lasts; or at once. No callback follows. Idempotent."""
 
 
 Spawn = Callable[..., None]

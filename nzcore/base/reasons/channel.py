@@ -20,6 +20,7 @@ REASONS = {
     "control-flood": Reason(
         "the other side causes answers but does not read them", "it is faulty or hostile; look at its log", wire=9
     ),
+    "used-up": Reason("the channel has no stream numbers left", "it is dialled anew; nothing to do", wire=10),
     "cancelled": Reason("the other side gave the stream up", "nothing to do, or try again", wire=32),
     "too-many-streams": Reason(
         "as many streams are open as may be", "wait for one to end, or raise the limit on the other node", wire=33
@@ -38,6 +39,9 @@ REASONS = {
     ),
     "lost": Reason("the connection broke without a word", "it is dialled again; check the network if that fails"),
     "stream-lost": Reason("the channel ended before the stream did", "what was received may be incomplete; try again"),
+    "queue-full": Reason("as much waits to be sent as may wait", "wait until the other side reads"),
+    "detail-too-long": Reason("the detail of a closing channel has more than 600 bytes", "say less"),
+    "hello-too-large": Reason("this node's own greeting exceeds 4,096 bytes", "name fewer features"),
     "stream-closed": Reason("the stream is closed for writing", "open another one"),
     "bad-record": Reason("a record of an impossible size", "the other side is faulty or hostile; look at its log"),
     "bad-frame": Reason("a frame that the specification does not allow", "compare the versions of both nodes"),

@@ -17,11 +17,22 @@ INITIAL_WINDOW = 8 * 1024
 HARD_RECORDS = 1 << 32
 """Records after which a key is not used again, whatever was set."""
 
+MAX_STREAM = (1 << 32) - 1
+
 PROTOCOL_CHARACTERS = 64
 HELLO_BYTES = 4096
 
+DETAIL_BYTES = 600
+"""Largest detail of a CLOSE: it holds a certificate."""
+
 REKEY_PROGRESS_S = 30.0
 """Seconds that a rekey may take before the channel is dropped."""
+
+REKEY_BURST, REKEY_RATE = 64, 1.0
+"""Rekeys that the other side may cause at once, and a second, before it is dropped: each costs a KEM and two DH."""
+
+OWN_REKEY_BURST, OWN_REKEY_RATE = 32, 0.5
+"""What we cause ourselves: half of it, so that no clock and no network makes us exceed it."""
 
 
 class ChannelConfig(Struct, frozen=True, kw_only=True):
@@ -40,7 +51,7 @@ class ChannelConfig(Struct, frozen=True, kw_only=True):
     """Payload at which a DATA frame is cut: with its header in OpenSSL's fast class of lengths."""
 
     queue_bytes: int = 256 << 10
-    """Bytes sealed or waiting to be, beyond which writers wait for the wire."""
+    """Bytes sealed or waiting to be, beyond which writers and openers wait for the wire."""
 
     resets: int = 1024
     """RESET frames waiting to be sent, beyond which the other side is not reading and the channel is dropped."""
@@ -62,5 +73,9 @@ class ChannelConfig(Struct, frozen=True, kw_only=True):
             raise ValueError("the budget must hold the initial windows of all streams of both sides")
         if not 1 <= self.data_bytes <= PLAINTEXT_BYTES - 7:
             raise ValueError("data_bytes must fit a record")
-        if self.rekey_records >= HARD_RECORDS:
-            raise ValueError("rekey_records must stay below the hard limit")
+        if not 1 <= self.rekey_records < HARD_RECORDS or self.rekey_bytes < 1 or self.rekey_s <= 0:
+            raise ValueError("rekeys must come after something, and before the hard limit of records")
+        if not 0 < self.keepalive_s < self.dead_s:
+            raise ValueError("keepalive_s must be less than dead_s")
+        if self.max_window < INITIAL_WINDOW or self.queue_bytes < 1 or self.resets < 1:
+            raise ValueError("max_window, queue_bytes or resets is too small")

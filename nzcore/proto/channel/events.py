@@ -27,7 +27,7 @@ class Event(IntEnum):
     REKEYED = 7
     """how many times by now"""
     CLOSED = 8
-    """code, whether it was the other side that said so: always the last"""
+    """code, whether it was the other side that said so, detail (bytes, of the other side's CLOSE): always the last"""
 
 
 class Statistics(NamedTuple):

@@ -8,7 +8,7 @@ import re
 from struct import Struct
 
 from nzcore.base.errors import PeerError
-from nzcore.proto.channel.config import PROTOCOL_CHARACTERS
+from nzcore.proto.channel.config import DETAIL_BYTES, PROTOCOL_CHARACTERS
 
 HEADER = Struct(">BIH")
 HEADER_BYTES = HEADER.size  # 7
@@ -46,7 +46,7 @@ def read_protocol(payload: bytes) -> str:
 
 
 def code_payload(wire: int) -> bytes:
-    """Payload of RESET and CLOSE: the reason's number."""
+    """Payload of RESET, and of CLOSE before its detail: the reason's number."""
     return _U16.pack(wire)
 
 
@@ -55,6 +55,26 @@ def read_code(payload: bytes) -> int:
     if len(payload) != _U16.size:
         raise PeerError("channel.bad-frame")
     return int(_U16.unpack(payload)[0])
+
+
+def read_close(payload: bytes) -> tuple[int, bytes]:
+    """The reason's number and the detail of a CLOSE. *Raises* PeerError `channel.bad-frame`."""
+    detail = payload[_U16.size :]
+    if len(detail) > DETAIL_BYTES:
+        raise PeerError("channel.bad-frame")
+    return read_code(payload[: _U16.size]), detail
+
+
+def nonce_payload(nonce: int) -> bytes:
+    """Payload of PING and PONG."""
+    return nonce.to_bytes(PING_BYTES, "big")
+
+
+def read_nonce(stream: int, payload: bytes) -> int:
+    """*Raises* PeerError `channel.bad-frame`."""
+    if stream or len(payload) != PING_BYTES:
+        raise PeerError("channel.bad-frame")
+    return int.from_bytes(payload, "big")
 
 
 def credit_payload(amount: int) -> bytes:

@@ -1,11 +1,16 @@
-"""HELLO: the first frame each way (spec/channel.md §4). Unknown keys are ignored, so later versions may say more."""
+"""HELLO: the first frame each way (spec/channel.md §4).
+
+Unknown keys are ignored, so later versions may say more; `witness`, which will tell a restored disk from a current one,
+is such a key in this version.
+"""
 
 from msgspec import Struct
 
-from nzcore.base.errors import PeerError
+from nzcore.base.errors import PeerError, UsageError
 from nzcore.codec.frames import pack, unpack
 from nzcore.codec.types import builtins, convert
 from nzcore.proto.channel.config import HELLO_BYTES
+from nzcore.proto.channel.frames import HEADER, HEADER_BYTES, HELLO
 
 
 class Hello(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,8 +31,25 @@ class Hello(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def encode_hello(hello: Hello) -> bytes:
-    """Payload of a HELLO frame: a MessagePack map."""
-    return pack(builtins(hello))
+    """Payload of a HELLO frame: a MessagePack map. *Raises* UsageError `channel.hello-too-large`."""
+    payload = pack(builtins(hello))
+    if len(payload) > HELLO_BYTES:
+        raise UsageError("channel.hello-too-large", size=len(payload))
+    return payload
+
+
+def read_hello(plaintext: bytes) -> tuple[Hello, int]:
+    """The HELLO that a channel's first plaintext begins with, and where the next frame does.
+
+    *Raises* PeerError `channel.bad-hello`.
+    """
+    if len(plaintext) < HEADER_BYTES:
+        raise PeerError("channel.bad-hello")
+    kind, stream, size = HEADER.unpack_from(plaintext)
+    stop = HEADER_BYTES + int(size)
+    if kind != HELLO or stream or stop > len(plaintext):
+        raise PeerError("channel.bad-hello")
+    return decode_hello(plaintext[HEADER_BYTES:stop]), stop
 
 
 def decode_hello(payload: bytes) -> Hello:

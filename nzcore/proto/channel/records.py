@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from nzcore.base.errors import PeerError
 from nzcore.crypto.aead import CountingCipher
-from nzcore.proto.channel.config import TAG_BYTES
+from nzcore.proto.channel.config import HARD_RECORDS, TAG_BYTES
 from nzcore.proto.channel.frames import DATA, HEADER, HEADER_BYTES
+
+LENGTH_BYTES = 2
+OVERHEAD = LENGTH_BYTES + TAG_BYTES
 
 
 class RecordWriter:
@@ -20,18 +23,8 @@ class RecordWriter:
     """
 
     __slots__ = (
-        "_data_at",
-        "_data_bytes",
-        "_data_size",
-        "_data_stream",
-        "_parts",
-        "_sealed",
-        "_size",
-        "bytes",
-        "cipher",
-        "queued",
-        "records",
-        "total_bytes",
+        *("_data_at", "_data_full", "_limit", "_parts", "_queued", "_sealed", "_size"),
+        *("bytes", "cipher", "data_room", "data_stream", "is_exhausted", "records", "total_bytes"),
     )
 
     def __init__(self, cipher: CountingCipher, data_bytes: int) -> None:
@@ -39,65 +32,86 @@ class RecordWriter:
         self.records = 0  # under the present key
         self.bytes = 0
         self.total_bytes = 0
-        self.queued = 0  # plaintext waiting and ciphertext not yet taken
-        self._data_bytes = data_bytes
-        self._parts: list[bytes | memoryview] = []
-        self._size = 0
-        self._data_stream = 0  # stream of the DATA frame that may still grow; 0: none
+        self.is_exhausted = False  # a record was not sealed, because the key had served for as many as it may
+        self.data_stream = 0  # stream of the DATA frame that may still grow; 0: none
+        self.data_room = 0  # bytes by which it may
+        self._data_full = 0  # what `data_room` was when the frame began
         self._data_at = 0
-        self._data_size = 0
+        self._limit = data_bytes + HEADER_BYTES
+        self._parts: list[bytes | memoryview] = []
+        self._size = 0  # of the parts, the open DATA frame left out
+        self._queued = 0
         self._sealed: list[bytes] = []
+
+    @property
+    def queued(self) -> int:
+        """Bytes of plaintext waiting and of ciphertext not yet taken."""
+        return self._queued + self._data_full - self.data_room
 
     def frame(self, kind: int, stream: int, payload: bytes = b"") -> None:
         """Appends one frame that is not DATA; its payload fits a record."""
+        self.end_data()
         size = HEADER_BYTES + len(payload)
-        if self._size and self._size + size > self._data_bytes + HEADER_BYTES:
+        if self._size + size > self._limit:
             self.seal()
-        self._end_data()
         self._parts.append(HEADER.pack(kind, stream, len(payload)) + payload)
         self._size += size
-        self.queued += size
+        self._queued += size
 
     def data(self, stream: int, payload: bytes | memoryview) -> None:
         """Appends stream data. `payload` must not change afterwards: bytes, or a view of bytes."""
-        size = len(payload)
-        self.queued += size
-        if stream == self._data_stream and self._data_size + size <= self._data_bytes and self._fits(size):
-            self._parts.append(payload)
-            self._data_size += size
-            self._size += size
-            return
-        at = 0
+        size, at = len(payload), 0
         while at < size:
-            if stream != self._data_stream or self._data_size >= self._data_bytes or not self._fits(1):
+            if stream != self.data_stream or not self.data_room:
                 self._begin_data(stream)
-            step = min(size - at, self._data_bytes - self._data_size, self._room())
-            self._parts.append(payload if step == size else payload[at : at + step])
-            self._data_size += step
-            self._size += step
+            step = min(size - at, self.data_room)
+            if step == size:
+                self._parts.append(payload)
+            else:
+                payload = memoryview(payload)  # slices without copies
+                self._parts.append(payload[at : at + step])
+            self.data_room -= step
             at += step
+
+    def extend(self, payload: bytes, size: int) -> None:
+        """As `data` for `data_stream`; `size` is the payload's, and at most `data_room`."""
+        self._parts.append(payload)
+        self.data_room -= size
+
+    def end_data(self) -> None:
+        """Completes the open DATA frame: what follows begins another."""
+        if self.data_stream:
+            size = self._data_full - self.data_room
+            self._parts[self._data_at] = HEADER.pack(DATA, self.data_stream, size)
+            self._size += HEADER_BYTES + size
+            self._queued += HEADER_BYTES + size
+            self.data_stream = self.data_room = self._data_full = 0
 
     def seal(self) -> None:
         """Seals what is packed as one record; nothing where nothing is."""
+        self.end_data()
         if not self._size:
             return
-        self._end_data()
         plaintext = b"".join(self._parts)
-        ciphertext = self.cipher.encrypt(b"", plaintext)
-        self._sealed.append(len(ciphertext).to_bytes(2, "big"))
-        self._sealed.append(ciphertext)
-        added = TAG_BYTES + 2
-        self.queued += added
-        self.records += 1
-        self.bytes += self._size + added
-        self.total_bytes += self._size + added
         self._parts = []
+        if self.records >= HARD_RECORDS:
+            self.is_exhausted = True
+            self._queued -= self._size
+            self._size = 0
+            return
+        ciphertext = self.cipher.encrypt(b"", plaintext)
+        self._sealed.append(len(ciphertext).to_bytes(LENGTH_BYTES, "big"))
+        self._sealed.append(ciphertext)
+        self._queued += OVERHEAD
+        self.records += 1
+        self.bytes += self._size + OVERHEAD
+        self.total_bytes += self._size + OVERHEAD
         self._size = 0
 
     def take(self) -> list[bytes]:
         """All that is to be sent, in order: each record as its length and its ciphertext."""
         self.seal()
-        sealed, self._sealed, self.queued = self._sealed, [], 0
+        sealed, self._sealed, self._queued = self._sealed, [], 0
         return sealed
 
     def switch(self, cipher: CountingCipher) -> None:
@@ -108,28 +122,17 @@ class RecordWriter:
 
     def drop(self) -> None:
         """Forgets everything that was not taken, and the key."""
-        self._parts, self._sealed, self._size, self._data_stream, self.queued = [], [], 0, 0, 0
+        self._parts, self._sealed = [], []
+        self._size = self._queued = self.data_stream = self.data_room = self._data_full = 0
         self.cipher.wipe()
 
-    def _fits(self, size: int) -> bool:
-        return self._size + size <= self._data_bytes + HEADER_BYTES
-
-    def _room(self) -> int:
-        return self._data_bytes + HEADER_BYTES - self._size
-
     def _begin_data(self, stream: int) -> None:
-        self._end_data()
-        if self._room() <= HEADER_BYTES:
+        self.end_data()
+        if self._size + HEADER_BYTES >= self._limit:
             self.seal()
-        self._data_stream, self._data_at, self._data_size = stream, len(self._parts), 0
+        self.data_stream, self._data_at = stream, len(self._parts)
+        self.data_room = self._data_full = self._limit - HEADER_BYTES - self._size
         self._parts.append(b"")  # the header, once the length is known
-        self._size += HEADER_BYTES
-        self.queued += HEADER_BYTES
-
-    def _end_data(self) -> None:
-        if self._data_stream:
-            self._parts[self._data_at] = HEADER.pack(DATA, self._data_stream, self._data_size)
-            self._data_stream = 0
 
 
 class RecordReader:
@@ -148,7 +151,8 @@ class RecordReader:
         """Plaintexts of the records that `data` completes; lazily, so that a new key counts from the next record on.
 
         Consume it to its end: what is incomplete is kept only then.
-        *Raises* PeerError `channel.bad-record` for an impossible length, `crypto.not-authentic`.
+        *Raises* PeerError `channel.bad-record` for an impossible length, `channel.key-exhausted`,
+        `crypto.not-authentic`.
         """
         self.total_bytes += len(data)
         view = memoryview(data)
@@ -158,9 +162,9 @@ class RecordReader:
             if self._record_end(self._held, 0) > len(self._held):
                 return
             whole, self._held = self._held, b""
-            yield self._open(whole[2:])
+            yield self._open(memoryview(whole)[LENGTH_BYTES:])
         while (stop := self._record_end(view, at)) <= end:
-            yield self._open(view[at + 2 : stop])
+            yield self._open(view[at + LENGTH_BYTES : stop])
             at = stop
         self._held = bytes(view[at:])
 
@@ -192,15 +196,17 @@ class RecordReader:
 
         *Raises* PeerError `channel.bad-record`.
         """
-        if len(data) - at < 2:
+        if len(data) - at < LENGTH_BYTES:
             return len(data) + 1
         size = data[at] << 8 | data[at + 1]
         if size <= TAG_BYTES:
             raise PeerError("channel.bad-record", size=size)
-        return at + 2 + size
+        return at + LENGTH_BYTES + size
 
-    def _open(self, ciphertext: bytes | memoryview) -> bytes:
+    def _open(self, ciphertext: memoryview) -> bytes:
+        if self.records >= HARD_RECORDS:
+            raise PeerError("channel.key-exhausted")
         plaintext = self.cipher.decrypt(b"", ciphertext)
         self.records += 1
-        self.bytes += len(ciphertext) + 2
+        self.bytes += len(ciphertext) + LENGTH_BYTES
         return plaintext

@@ -11,7 +11,14 @@ from enum import IntEnum, StrEnum
 from nzcore.base.errors import PeerError
 from nzcore.base.instant import Instant
 from nzcore.crypto.hashing import hmac_sha256
-from nzcore.proto.channel.config import HARD_RECORDS, REKEY_PROGRESS_S, ChannelConfig
+from nzcore.proto.channel.config import (
+    OWN_REKEY_BURST,
+    OWN_REKEY_RATE,
+    REKEY_BURST,
+    REKEY_PROGRESS_S,
+    REKEY_RATE,
+    ChannelConfig,
+)
 from nzcore.proto.channel.frames import REKEY
 from nzcore.proto.channel.records import RecordReader, RecordWriter
 from nzcore.proto.noise.kernel import Handshake, Transport, rekey_handshake
@@ -75,6 +82,29 @@ RESPONDER = {
 """Anything else drops the channel."""
 
 
+class Allowance:
+    """So many at once, and so many a second afterwards."""
+
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
+    def __init__(self, burst: int, rate: float, now: Instant) -> None:
+        self._burst = self._left = float(burst)
+        self._rate = rate
+        self._at = now
+
+    def take(self, now: Instant) -> bool:
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1 - 1e-6:  # the clock's rounding must not make `ready_at` come too early
+            return False
+        self._left -= 1
+        return True
+
+    def ready_at(self) -> Instant:
+        """When `take` succeeds again."""
+        return Instant(self._at + max(0.0, 1 - self._left) / self._rate)
+
+
 class Rekey:
     """One side's rekeying over the life of a channel: handed a step or the time, packs frames, switches ciphers."""
 
@@ -102,15 +132,22 @@ class Rekey:
         self._moved_at = now
         self._handshake: Handshake | None = None
         self._pending: Transport | None = None
+        self._wanted = False  # by our own application
+        self._ours = Allowance(OWN_REKEY_BURST, OWN_REKEY_RATE, now)
+        self._theirs = Allowance(REKEY_BURST, REKEY_RATE, now)
 
     def due(self, now: Instant) -> bool:
-        """Whether the keys have served long enough. *Raises* PeerError `channel.key-exhausted` at the hard limit."""
+        """Whether the keys have served long enough, or new ones are wanted.
+
+        *Raises* PeerError `channel.key-exhausted` where records could not be sealed for that reason.
+        """
         writer, reader, config = self._writer, self._reader, self._config
-        records = max(writer.records, reader.records)
-        if records >= HARD_RECORDS:
+        if writer.is_exhausted:
             raise PeerError("channel.key-exhausted")
         return (
-            records >= config.rekey_records
+            self._wanted
+            or writer.records >= config.rekey_records
+            or reader.records >= config.rekey_records
             or writer.bytes >= config.rekey_bytes
             or reader.bytes >= config.rekey_bytes
             or now >= self._keyed_at + config.rekey_s
@@ -118,9 +155,10 @@ class Rekey:
 
     def deadline(self) -> Instant:
         """When `tick` has something to do, if nothing comes before."""
-        if self.phase is Phase.IDLE:
-            return Instant(self._keyed_at + self._config.rekey_s)
-        return Instant(self._moved_at + REKEY_PROGRESS_S)
+        if self.phase is not Phase.IDLE:
+            return Instant(self._moved_at + REKEY_PROGRESS_S)
+        ready_at = self._ours.ready_at()
+        return ready_at if self._wanted else max(Instant(self._keyed_at + self._config.rekey_s), ready_at)
 
     def tick(self, now: Instant) -> None:
         """Starts or asks where it is due. *Raises* PeerError `channel.rekey-stalled`, `channel.key-exhausted`."""
@@ -129,23 +167,38 @@ class Rekey:
         if self.due(now):
             self.start(now)
 
-    def start(self, now: Instant) -> None:
-        """Starts (initiator) or asks (responder); nothing while one is under way."""
-        self._move(Cause.LIMIT, b"", now)
+    def start(self, now: Instant, *, asked: bool = False) -> None:
+        """Starts (initiator) or asks (responder); nothing while one is under way.
+
+        Later where we have caused too many lately; `asked`, by the application, is then remembered.
+        """
+        if self.phase is not Phase.IDLE:
+            self._move(Cause.LIMIT, b"", now)
+        elif self._ours.take(now):
+            self._wanted = False
+            self._move(Cause.LIMIT, b"", now)
+        else:
+            self._wanted = self._wanted or asked
 
     def receive(self, payload: bytes, now: Instant) -> bool:
         """A REKEY frame's payload; true when the keys of both directions are new.
 
-        *Raises* PeerError `channel.bad-frame`, `channel.out-of-turn`, `noise.*`: the channel is to be dropped.
+        *Raises* PeerError `channel.bad-frame`, `channel.out-of-turn`, `channel.control-flood`, `noise.*`: the channel
+        is to be dropped.
         """
         try:
             step = Step(payload[0])
         except (IndexError, ValueError):
             raise PeerError("channel.bad-frame") from None
+        caused = self.phase is Phase.IDLE and step in (Step.ASK, Step.M1)  # not an answer to anything of ours
+        if caused and not self._theirs.take(now):
+            raise PeerError("channel.control-flood")
         return self._move(step, payload[1:], now)
 
     def drop(self) -> None:
         """Forgets all secrets."""
+        if self._pending is not None:
+            self._pending.receive.wipe()
         self._handshake, self._pending, self._exporter = None, None, b""
 
     def _move(self, cause: Cause | Step, message: bytes, now: Instant) -> bool:
@@ -153,10 +206,10 @@ class Rekey:
         if row is None:
             raise PeerError("channel.out-of-turn", phase=self.phase.value, cause=cause.name)
         act, phase = row
+        if message and act not in (Act.ANSWER, Act.FINISH):  # ASK and DONE are bare
+            raise PeerError("channel.bad-frame")
         if act is Act.IGNORE:
             return False
-        if act in (Act.ASK, Act.SETTLE, Act.START) and message:
-            raise PeerError("channel.bad-frame")
         finished = self._act(act, message)
         self.phase, self._moved_at = phase, now
         if finished:
