@@ -1,0 +1,23 @@
+"""Any bytes as an envelope, whole and in pieces, from its head and from within its records."""
+
+from nzcore.base.errors import PeerError
+from nzcore.proto.envelope.layout import HEAD_BYTES
+from tools.vectors.envelope import cast, opener_of, seal
+
+_BOB = cast("bob")
+_GENUINE = seal(cast("alice"), _BOB.certificate, b"hello")
+_STARTS = (b"", _GENUINE[:8], _GENUINE[:HEAD_BYTES], _GENUINE[:-40])
+
+
+def target(data: bytes) -> None:
+    """Ends for any bytes; only PeerError is swallowed, and nothing but the genuine envelope gets a sender."""
+    for start in _STARTS:
+        opener = opener_of(_BOB)
+        half = len(data) // 2
+        try:
+            opener.feed(start + data[:half])
+            opener.feed(data[half:])
+            opener.finish()
+        except PeerError:
+            continue
+        assert start + data == _GENUINE
