@@ -100,7 +100,8 @@ class Link:
         self._openers: deque[trio.lowlevel.Task] = deque()
         self._pings: list[_Ping] = []
         self._leftover: list[Buffer] = []
-        self._hot = False
+        self._hot = False  # what is written waits for the flusher's turn in this tick
+        self._warm = False  # something was flushed at once since the other side was last heard
         self._over = False
         self.greeted = trio.Event()
         """Set when the other side has greeted, or the link is over."""
@@ -123,6 +124,7 @@ class Link:
     # What the wire says.
 
     def on_bytes(self, data: memoryview) -> None:
+        self._warm = False
         try:
             for event in self._channel.receive(data, self._now()):
                 self._handle(event)
@@ -225,8 +227,7 @@ class Link:
             except UsageError as error:
                 raise StreamLost(channel.closed_by or error.code, stream=stream_id) from error
             if not self._hot:
-                self._heat()
-                self._flush()
+                self._kick()
             elif channel.queued >= FLUSH_BYTES:
                 self._flush()
             if accepted == size or self._leftover or not channel.window(stream_id):
@@ -267,7 +268,7 @@ class Link:
 
     def cool(self) -> None:
         """The flusher's turn: sends what was gathered; stays hot while there is more."""
-        self._hot = False
+        self._hot = self._warm = False
         if not self._over and not self._leftover and self._channel.has_outgoing:
             self._heat()
             self._flush()
@@ -275,8 +276,16 @@ class Link:
     # Small print.
 
     def _kick(self) -> None:
-        if not self._hot:
+        """Sends at once what comes first; what follows unanswered is gathered for the rest of the tick.
+
+        So whoever asks and answers in turn never wakes the flusher, and whoever pours pays for one wake-up a tick.
+        """
+        if self._hot:
+            return
+        if self._warm:
             self._heat()
+        else:
+            self._warm = True
             self._flush()
 
     def _heat(self) -> None:

@@ -134,9 +134,10 @@ class TcpWire:
         sock = self._sock
         with self._reader:
             while not self._over:
-                await self._until_resumed()
+                while (resumed := self._resumed) is not None:
+                    await resumed.wait()
                 await trio.lowlevel.wait_readable(sock)
-                if self._is_paused():  # meanwhile
+                if self._resumed is not None:  # meanwhile
                     continue
                 try:
                     size = sock.recv_into(_receive_buffer)
@@ -150,13 +151,6 @@ class TcpWire:
                     return
                 assert self._user is not None, "attach starts the reader"
                 self._user.on_bytes(_receive_buffer[:size])
-
-    def _is_paused(self) -> bool:
-        return self._resumed is not None
-
-    async def _until_resumed(self) -> None:
-        if self._resumed is not None:
-            await self._resumed.wait()
 
     def _wait_writable(self) -> None:
         if not self._writing:
