@@ -4,7 +4,9 @@ A change is written to the vault before it counts, so what the node says is what
 """
 
 import time
-from typing import Self
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, Self
 
 from nzcore.base.errors import UsageError
 from nzcore.base.instant import WallTime
@@ -22,13 +24,34 @@ from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
 from nzcore.store.vault import Vault
 
 
-class LocalIdentity:
-    """The keys of the node in a home. Made by `unlock`; whoever made it wipes it."""
+class Safe(Protocol):
+    """What the keys are kept in: an open `Vault`, or memory in a simulation."""
 
-    def __init__(self, home: Home, vault: Vault, secrets: Secrets) -> None:
-        self._home = home
-        self._vault = vault
+    def replace(self, contents: bytes) -> None:
+        """Puts `contents` in place of what it holds, durably and atomically. *Raises* UnavailableError `store.*`."""
+
+    def wipe(self) -> None:
+        """Forgets what opens it."""
+
+
+class LocalIdentity:
+    """The keys of a node. Made by `unlock` for the node in a home; whoever made it wipes it."""
+
+    def __init__(
+        self,
+        safe: Safe,
+        secrets: Secrets,
+        *,
+        publish: Callable[[Certificate], None] = lambda certificate: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Takes over `safe` and `secrets`, which it holds already. `publish` is told of each certificate that counts;
+        `clock` gives seconds since 1970."""
+        self._safe = safe
         self._secrets = secrets
+        self._publish = publish
+        self._clock = clock
+        publish(self.certificate)
 
     @classmethod
     def unlock(cls, home: Home, passphrase: str | None) -> Self:
@@ -43,10 +66,9 @@ class LocalIdentity:
         key_file = None if home.needs_passphrase() else home.vault_key
         vault = Vault.open(home.vault, passphrase=passphrase if key_file is None else None, key_file=key_file)
         contents = vault.contents()
-        identity = cls(home, vault, Secrets.decode(contents.view()))
+        secrets = Secrets.decode(contents.view())
         contents.wipe()
-        identity._publish()
-        return identity
+        return cls(vault, secrets, publish=partial(_publish, home))
 
     @property
     def keys(self) -> NodeKeys:
@@ -63,7 +85,7 @@ class LocalIdentity:
 
     def sign_document(self, digest: bytes, size: int) -> DocumentSignature:
         """A detached signature of a file by its SHA-256. *Raises* PeerError `identity.bad-document`."""
-        return sign_document(self.keys, digest, size, issued=_now())
+        return sign_document(self.keys, digest, size, issued=self._now())
 
     def rotate(self, mnemonic: Mnemonic) -> Certificate:
         """Replaces the keys at once, certified by the mnemonic, which the caller wipes.
@@ -72,7 +94,7 @@ class LocalIdentity:
         """
         pending = PendingKeys.generate()
         with Root.from_mnemonic(mnemonic) as root:
-            answer = approve(root, pending.request(self.certificate), _now())
+            answer = approve(root, pending.request(self.certificate), self._now())
         self._take_up(pending, answer)
         return answer
 
@@ -101,23 +123,23 @@ class LocalIdentity:
 
     def wipe(self) -> None:
         self._secrets.wipe()
-        self._vault.wipe()
+        self._safe.wipe()
 
     def _take_up(self, pending: PendingKeys, answer: Certificate) -> None:
         keys = pending.apply(self.certificate, answer)
         self._store(Secrets(keys, self.data_key, self._secrets.backup))
-        self._publish()
+        self._publish(keys.certificate)
 
     def _store(self, secrets: Secrets) -> None:
-        self._vault.replace(secrets.encode())
+        self._safe.replace(secrets.encode())
         self._secrets = secrets
 
-    def _publish(self) -> None:
-        """Brings the public copy of the certificate up to date; the one in the vault is the truth."""
-        text = self.certificate.text.encode("ascii")
-        if not self._home.certificate.exists() or self._home.certificate.read_bytes() != text:
-            write_certificate(self._home, self.certificate)
+    def _now(self) -> WallTime:
+        return WallTime(int(self._clock()))
 
 
-def _now() -> WallTime:
-    return WallTime(int(time.time()))
+def _publish(home: Home, certificate: Certificate) -> None:
+    """Brings the public copy of the certificate up to date; the one in the vault is the truth."""
+    text = certificate.text.encode("ascii")
+    if not home.certificate.exists() or home.certificate.read_bytes() != text:
+        write_certificate(home, certificate)

@@ -34,8 +34,12 @@ def create_home(home: Path, *, name: str, mnemonic: Mnemonic, index: int = 0, pa
     node that is made again outdoes its forgotten past.
     *Raises* UsageError `node.home-exists`; UnavailableError `node.unwritable`, `store.cannot-write`.
     """
+    return _settle(home, make_secrets(mnemonic, name=name, index=index, now=WallTime(int(time.time()))), passphrase)
+
+
+def make_secrets(mnemonic: Mnemonic, *, name: str, index: int, now: WallTime) -> Secrets:
+    """Fresh keys of a node and their first certificate; the caller wipes words and result."""
     pending = PendingKeys.generate()
-    now = WallTime(int(time.time()))
     with Root.from_mnemonic(mnemonic) as root:
         certificate = root.certify(
             index,
@@ -48,7 +52,7 @@ def create_home(home: Path, *, name: str, mnemonic: Mnemonic, index: int = 0, pa
             flags=Flags.VOICE if index == 0 else Flags.NONE,
         )
         backup = bytes(root.backup_public)
-    return _settle(home, Secrets(pending.take_up(certificate), StoreKey.generate(), backup), passphrase)
+    return Secrets(pending.take_up(certificate), StoreKey.generate(), backup)
 
 
 def import_home(home: Path, exported: str, export_passphrase: str, *, passphrase: str | None) -> Created:
