@@ -6,19 +6,23 @@ A change is written to the vault before it counts, so what the node says is what
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from nzcore.base.errors import UsageError
 from nzcore.base.instant import WallTime
+from nzcore.crypto.keys import AgreementPublic, Signature
 from nzcore.crypto.secrets import StoreKey
 from nzcore.node.export import export
 from nzcore.node.home import Home
 from nzcore.node.secrets import Secrets
 from nzcore.node.setup import write_certificate
+from nzcore.proto.envelope.opener import EnvelopeKey, Opener, open_head
+from nzcore.proto.envelope.seal import Known, Sender, Transcript, make_seal
+from nzcore.proto.envelope.sealer import Sealer
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.document import DocumentSignature, sign_document
 from nzcore.proto.identity.mnemonic import Mnemonic
-from nzcore.proto.identity.node_keys import NodeKeys
+from nzcore.proto.identity.node_keys import NodeKeys, verify_message
 from nzcore.proto.identity.root import Root
 from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
 from nzcore.store.vault import Vault
@@ -34,8 +38,18 @@ class Safe(Protocol):
         """Forgets what opens it."""
 
 
+class Unsealed(NamedTuple):
+    """What an envelope held, and who sealed it, proven."""
+
+    sender: Sender
+    content: bytes
+
+
 class LocalIdentity:
-    """The keys of a node. Made by `unlock` for the node in a home; whoever made it wipes it."""
+    """The keys of a node: it signs, verifies, agrees, seals and unseals in the node's name.
+
+    Made by `unlock` for the node in a home; whoever made it wipes it.
+    """
 
     def __init__(
         self,
@@ -82,6 +96,50 @@ class LocalIdentity:
     def data_key(self) -> StoreKey:
         """The key of the home's store."""
         return self._secrets.data_key
+
+    def sign(self, label: str, *parts: bytes) -> Signature:
+        """A signature (64 B) over `label ‖0‖ parts`; one label a purpose."""
+        return self.keys.sign_message(label, *parts)
+
+    @staticmethod
+    def verify(certificate: Certificate, signature: bytes, label: str, *parts: bytes) -> None:
+        """Returns if the node of `certificate` made `signature` with `sign`. *Raises* PeerError
+        `crypto.bad-signature`."""
+        verify_message(certificate, signature, label, *parts)
+
+    def agree(self, remote: AgreementPublic) -> bytes:
+        """The 32-byte X25519 secret with `remote`: not uniform, hash it before use. *Raises* PeerError
+        `crypto.zero-agreement`."""
+        return self.keys.agree(remote)
+
+    def seal(self, content: bytes, recipient: Certificate) -> bytes:
+        """An envelope that only `recipient` opens. *Raises* PeerError `envelope.recipient-retired`,
+        `envelope.weak-recipient`, `envelope.sender-retired`."""
+        sealer = self.sealer(recipient)
+        return b"".join((sealer.start(), sealer.chunk(content), sealer.finish()))
+
+    def unseal(self, envelope: bytes, known: Known | None = None) -> Unsealed:
+        """Content and sender of an envelope for this node; `known` as in `Opener.finish`. *Raises* PeerError
+        `envelope.*`."""
+        opener = self.opener()
+        content = b"".join(opener.feed(envelope))
+        return Unsealed(opener.finish(known), content)
+
+    def sealer(self, recipient: Certificate) -> Sealer:
+        """Seals content of any size piece by piece. *Raises* PeerError `envelope.recipient-retired`."""
+        return Sealer(recipient, self.sign_envelope)
+
+    def opener(self) -> Opener:
+        """Opens an envelope of any size piece by piece; nothing of it is good before `finish`."""
+        return Opener(self.open_envelope)
+
+    def sign_envelope(self, transcript: Transcript) -> bytes:
+        """The seal of an envelope that another process makes. *Raises* as `make_seal`."""
+        return make_seal(self.keys, transcript, issued=self._now())
+
+    def open_envelope(self, head: bytes) -> EnvelopeKey:
+        """The key of one envelope for this node, for a process that opens it. *Raises* as `open_head`."""
+        return open_head(self.keys, head)
 
     def sign_document(self, digest: bytes, size: int) -> DocumentSignature:
         """A detached signature of a file by its SHA-256. *Raises* PeerError `identity.bad-document`."""

@@ -20,6 +20,7 @@ DECLARED = {
     "service": {"list", "show", "start", "stop", "restart", "kill"},
     "identity": {"show", "sign", "rotate", "request", "apply", "export", "card"},
     "config": {"list", "get", "set"},
+    "envelope": {"sign", "open", "sender"},
 }
 LOCAL = {"identity.sign", "identity.rotate", "identity.request", "identity.apply", "identity.export"}
 
@@ -54,12 +55,14 @@ def test_each_result_has_a_schema_that_is_json(operation: AnyOperation) -> None:
 
 def test_what_takes_a_secret_or_the_vault_or_changes_settings_is_local_only() -> None:
     local = {name for name, operation in OPERATIONS.items() if operation.local_only}
-    assert local == LOCAL | {"config.set", "service.kill"}
+    assert local == LOCAL | {"config.set", "service.kill"} | {
+        name for name in OPERATIONS if name.startswith("envelope.")
+    }
 
 
 def test_identity_and_settings_are_served_offline_too_and_nothing_else() -> None:
     offline = {name for name, operation in OPERATIONS.items() if operation.offline}
-    assert offline == {name for name in OPERATIONS if name.split(".")[0] in ("identity", "config")}
+    assert offline == {name for name in OPERATIONS if name.split(".")[0] in ("identity", "config", "envelope")}
 
 
 def test_only_watching_and_events_are_streams() -> None:

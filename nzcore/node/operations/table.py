@@ -3,6 +3,7 @@
 from nzcore.node.operations import (
     channel_handlers,
     config_handlers,
+    envelope_handlers,
     identity_handlers,
     node_handlers,
     peer_handlers,
@@ -17,4 +18,5 @@ HANDLERS: dict[str, Handler] = {
     **config_handlers.HANDLERS,
     **peer_handlers.HANDLERS,
     **channel_handlers.HANDLERS,
+    **envelope_handlers.HANDLERS,
 }
