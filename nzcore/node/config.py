@@ -12,11 +12,13 @@ from typing import Annotated, Literal, get_args, get_origin
 import msgspec
 import tomlkit
 from msgspec import Meta
+from tomlkit.exceptions import TOMLKitError
 
-from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.base.errors import PeerError, UnavailableError, UsageError
 from nzcore.control.config_ops import Setting, SettingValue
 from nzcore.net.doorkeeper import DoorSettings
 from nzcore.proto.channel.config import ChannelConfig
+from nzcore.proto.identity.address import Address
 from nzcore.store.files import replace
 
 CONFIG_BYTES = 1 << 16  # a hundred times what all settings together need
@@ -59,6 +61,14 @@ class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public: Annotated[bool, Meta(description="listen on addresses that the internet reaches, too")] = False
     mdns: Annotated[bool, Meta(description="find peers on the local network, and be found by them")] = True
 
+    def __post_init__(self) -> None:
+        """*Raises* ValueError for what is no address, so that it is refused as a setting."""
+        for text in self.listen:
+            try:
+                Address.parse(text)
+            except PeerError as error:
+                raise ValueError(f"{text[:80]!r} is not an address like tcp://0.0.0.0:7000: {error.message}") from error
+
 
 class Channels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_streams: Annotated[int, Meta(ge=1, le=256, description="live streams that each side of a channel may open")] = (
@@ -75,9 +85,22 @@ class Channels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     rekey_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 40, description="bytes after which they are, too")] = 64 << 30
 
+    def __post_init__(self) -> None:
+        """*Raises* ValueError where values contradict each other, as the machine judges it."""
+        self.machine()
+
     def machine(self) -> ChannelConfig:
         """As the channel machine takes it; its other limits are not a matter of taste."""
         return ChannelConfig(**msgspec.structs.asdict(self))
+
+
+class Door(DoorSettings, frozen=True, forbid_unknown_fields=True):
+    """The door's settings, as far as they make sense together."""
+
+    def __post_init__(self) -> None:
+        """*Raises* ValueError where nobody new would ever be let in."""
+        if self.reserved >= self.max_half_open:
+            raise ValueError("reserved must be less than max_half_open")
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +111,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     monitor: Monitor = Monitor()
     net: Net = Net()
     channels: Channels = Channels()
-    door: DoorSettings = DoorSettings()
+    door: Door = Door()
 
 
 def load(path: Path) -> Config:
@@ -96,7 +119,7 @@ def load(path: Path) -> Config:
 
     *Raises* UnavailableError `node.damaged-config`, naming the place, for anything that is not exactly settings.
     """
-    return _convert(_read(path), path)
+    return _convert(_parsed(_read(path), path), path)
 
 
 def settings(config: Config) -> list[Setting]:
@@ -131,35 +154,54 @@ def store(path: Path, name: str, value: SettingValue) -> Config:
     *Raises* UsageError `node.unknown-setting` or `node.bad-setting`, UnavailableError `node.damaged-config`
     or `store.cannot-write`.
     """
-    before = find(load(path), name)
-    section, _, field = name.partition(".")
-    document = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
-    table = document.setdefault(section, tomlkit.table())
-    if value is None:
-        table.pop(field, None)
-    else:
-        table[field] = _parse(value) if isinstance(value, str) and before.type != "text" else value
+    text = _read(path)
+    before = find(_convert(_parsed(text, path), path), name)
     try:
-        config = msgspec.convert(document.unwrap(), Config)
-    except msgspec.ValidationError as error:
-        raise UsageError("node.bad-setting", f"{name} cannot be {value!r}: {_plain(error)}") from error
-    replace(path, tomlkit.dumps(document).encode())
+        fresh = _amended(text, name, _parse(value) if isinstance(value, str) and before.type != "text" else value)
+        # What the next start will read, not what the editor believes to have written.
+        config = msgspec.convert(tomllib.loads(fresh), Config)
+    except (ValueError, TOMLKitError, RecursionError) as error:  # of msgspec, tomllib, tomlkit and of encodings
+        raise UsageError("node.bad-setting", f"{name} cannot be {_brief(value)}: {_plain(error)}") from error
+    if len(fresh.encode()) > CONFIG_BYTES:
+        raise UsageError("node.bad-setting", f"{name} is too long: settings have {CONFIG_BYTES} bytes together")
+    replace(path, fresh.encode())
     return config
 
 
-def _read(path: Path) -> dict[str, object]:
+def _amended(text: str, name: str, value: object) -> str:
+    """The file's text with one value changed; None takes it out."""
+    section, _, field = name.partition(".")
+    document = tomlkit.parse(text)
+    if value is None:
+        if section in document:
+            document[section].pop(field, None)
+    else:
+        document.setdefault(section, tomlkit.table())[field] = value
+    fresh = tomlkit.dumps(document)
+    fresh.encode()  # a lone surrogate is refused here
+    return fresh
+
+
+def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(CONFIG_BYTES + 1)
     except FileNotFoundError:
-        return {}
+        return ""
     except OSError as error:
         raise UnavailableError("node.damaged-config", f"cannot read {path}: {error.strerror}") from error
     if len(data) > CONFIG_BYTES:
         raise UnavailableError("node.damaged-config", f"{path} has more than {CONFIG_BYTES} bytes")
     try:
-        return tomllib.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # both TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnavailableError("node.damaged-config", f"{path} is not UTF-8 text") from error
+
+
+def _parsed(text: str, path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise UnavailableError("node.damaged-config", f"{path} is not TOML: {_plain(error)}") from error
 
 
@@ -174,8 +216,13 @@ def _parse(text: str) -> object:
     """A value as TOML would read it; anything that is not TOML is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _shown(value: object) -> SettingValue:

@@ -8,10 +8,14 @@ import sys
 from pathlib import Path
 
 from nzcore.base.errors import UnavailableError
+from nzcore.store.files import read, require_private
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 NETWORK_SECRET_BYTES = 32
+
+_VAULT_HEAD = b"NZVAULT\0\0\1"  # spec/store.md §7; the byte behind it is the kind of lock
+_BY_PASSPHRASE, _BY_KEY_FILE = b"\1", b"\2"
 
 
 class Home:
@@ -65,28 +69,45 @@ class Home:
 
     def exists(self) -> bool:
         """Whether a node was made here: its certificate is the last file that `init` writes."""
-        return self.certificate.exists()
+        return os.path.exists(self.certificate)
 
     def needs_passphrase(self) -> bool:
-        """Whether opening the vault takes a passphrase rather than the key file."""
-        return self.vault.exists() and not self.vault_key.exists()
+        """Whether opening the vault takes a passphrase rather than the key file: as the vault itself says."""
+        try:
+            with self.vault.open("rb") as file:
+                head = file.read(len(_VAULT_HEAD) + 1)
+        except OSError:
+            return False  # nothing that a passphrase could open: `require` or the vault's opening says why
+        if head in (_VAULT_HEAD + _BY_PASSPHRASE, _VAULT_HEAD + _BY_KEY_FILE):
+            return head.endswith(_BY_PASSPHRASE)
+        return not os.path.exists(self.vault_key)
 
     def require(self) -> None:
         """*Raises* UnavailableError `node.no-home` where no node was made, `node.damaged-home` where half of one is."""
-        if self.exists():
-            if not self.vault.exists():
-                raise UnavailableError("node.damaged-home", f"{self.vault} is missing", path=str(self.vault))
-            return
-        raise UnavailableError("node.no-home", f"there is no node in {self.path}", path=str(self.path))
+        certificate, vault = self.exists(), os.path.exists(self.vault)
+        if not certificate and not vault:
+            raise UnavailableError("node.no-home", f"there is no node in {self.path}", path=str(self.path))
+        if not vault:
+            raise UnavailableError("node.damaged-home", f"{self.vault} is missing", path=str(self.vault))
+        if not certificate:
+            message = f"{self.certificate} is missing: an `init` did not finish, or the file was removed"
+            hint = "restore the file, or empty the folder and make the node again with `nzcore init --recover`"
+            raise UnavailableError("node.damaged-home", message, hint=hint, path=str(self.certificate))
 
     def read_network_secret(self) -> bytes | None:
-        """The 32 bytes, or None for an open network. *Raises* UnavailableError `node.damaged-secret`."""
+        """The 32 bytes, or None for an open network.
+
+        *Raises* UnavailableError `node.damaged-secret`, or `store.not-private` where others may read the file.
+        """
+        require_private(self.network_secret)
         try:
-            secret = bytes.fromhex(self.network_secret.read_text(encoding="ascii").strip())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
+            secret = bytes.fromhex(read(self.network_secret, 256).decode("ascii").strip())
+        except ValueError as error:
             raise UnavailableError("node.damaged-secret", path=str(self.network_secret)) from error
+        except UnavailableError as error:
+            if error.code == "store.missing-file":
+                return None
+            raise
         if len(secret) != NETWORK_SECRET_BYTES or not any(secret):
             raise UnavailableError("node.damaged-secret", path=str(self.network_secret))
         return secret

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol, Self
 
-from nzcore.base.errors import UsageError
+from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.base.instant import WallTime
 from nzcore.crypto.keys import AgreementPublic, Signature
-from nzcore.crypto.secrets import StoreKey
-from nzcore.node.export import export
+from nzcore.crypto.secrets import SecretBytes, StoreKey
+from nzcore.node.export import seal_export, take_out
 from nzcore.node.home import Home
 from nzcore.node.secrets import Secrets
 from nzcore.node.setup import write_certificate
@@ -25,7 +25,10 @@ from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.proto.identity.node_keys import NodeKeys, verify_message
 from nzcore.proto.identity.root import Root
 from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
+from nzcore.store.files import read
 from nzcore.store.vault import Vault
+
+_TEXT_BYTES = 8192  # the certificate's public copy has below 1 KiB; anything longer is not it
 
 
 class Safe(Protocol):
@@ -57,13 +60,15 @@ class LocalIdentity:
         secrets: Secrets,
         *,
         publish: Callable[[Certificate], None] = lambda certificate: None,
+        kept: Callable[[], Certificate] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Takes over `safe` and `secrets`, which it holds already. `publish` is told of each certificate that counts;
-        `clock` gives seconds since 1970."""
+        `kept` reads the one in `safe` again; `clock` gives seconds since 1970."""
         self._safe = safe
         self._secrets = secrets
         self._publish = publish
+        self._kept = kept
         self._clock = clock
         publish(self.certificate)
 
@@ -79,10 +84,16 @@ class LocalIdentity:
             raise UsageError("node.passphrase-needed")
         key_file = None if home.needs_passphrase() else home.vault_key
         vault = Vault.open(home.vault, passphrase=passphrase if key_file is None else None, key_file=key_file)
-        contents = vault.contents()
-        secrets = Secrets.decode(contents.view())
-        contents.wipe()
-        return cls(vault, secrets, publish=partial(_publish, home))
+        try:
+            secrets = _held(vault)
+            try:
+                return cls(vault, secrets, publish=partial(_publish, home), kept=partial(_kept, vault))
+            except BaseException:
+                secrets.wipe()
+                raise
+        except BaseException:
+            vault.wipe()
+            raise
 
     @property
     def keys(self) -> NodeKeys:
@@ -151,9 +162,14 @@ class LocalIdentity:
         *Raises* PeerError `identity.other-identity` for another identity's words; UnavailableError `store.*`.
         """
         pending = PendingKeys.generate()
-        with Root.from_mnemonic(mnemonic) as root:
-            answer = approve(root, pending.request(self.certificate), self._now())
-        self._take_up(pending, answer)
+        try:
+            with Root.from_mnemonic(mnemonic) as root:
+                answer = approve(root, pending.request(self.certificate), self._now())
+            self._take_up(pending, answer)
+        except BaseException:
+            if self.certificate.sign_key != pending.sign_key:  # else they count already, and only telling it failed
+                pending.wipe()
+            raise
         return answer
 
     def request(self) -> RotationRequest:
@@ -161,15 +177,24 @@ class LocalIdentity:
 
         Asking again replaces the keys of an earlier request.
         """
-        pending = PendingKeys.generate()
-        self._store(Secrets(self.keys, self.data_key, self._secrets.backup, pending))
+        pending, earlier = PendingKeys.generate(), self._secrets.pending
+        try:
+            self._store(Secrets(self.keys, self.data_key, self._secrets.backup, pending))
+        except BaseException:
+            pending.wipe()
+            raise
+        if earlier is not None:
+            earlier.wipe()
         return pending.request(self.certificate)
 
     def apply(self, answer: Certificate) -> Certificate:
-        """Takes up the keys that `answer` certifies.
+        """Takes up the keys that `answer` certifies; harmless when repeated, as after a crash before the reply.
 
         *Raises* UsageError `node.no-request` where none is pending; PeerError as `PendingKeys.apply`.
         """
+        if answer.encoded == self.certificate.encoded:
+            self._publish(answer)
+            return answer
         if self._secrets.pending is None:
             raise UsageError("node.no-request")
         self._take_up(self._secrets.pending, answer)
@@ -177,15 +202,35 @@ class LocalIdentity:
 
     def export(self, passphrase: str) -> str:
         """The keys, sealed under `passphrase`. Blocks for about 0.3 s."""
-        return export(self._secrets, passphrase)
+        contents = self.take_out()
+        try:
+            return seal_export(contents, passphrase)
+        finally:
+            contents.wipe()
+
+    def take_out(self) -> SecretBytes:
+        """What `seal_export` seals, taken at once, so that sealing it in a thread meets no rotation. Wipe it."""
+        return take_out(self._secrets)
+
+    def kept(self) -> Certificate:
+        """The certificate that is kept beside the keys: the one that the node would have after a crash.
+
+        *Raises* UnavailableError `node.damaged-vault`, `store.*`; UsageError as opening the vault does.
+        """
+        return self.certificate if self._kept is None else self._kept()
 
     def wipe(self) -> None:
         self._secrets.wipe()
         self._safe.wipe()
 
     def _take_up(self, pending: PendingKeys, answer: Certificate) -> None:
+        """The vault first: a crash before the public copy is written leaves what the next start brings up to date."""
+        before = self._secrets
         keys = pending.apply(self.certificate, answer)
-        self._store(Secrets(keys, self.data_key, self._secrets.backup))
+        self._store(Secrets(keys, self.data_key, before.backup))
+        before.keys.wipe()  # handshakes under way with them end in a refusal, as their channels would
+        if before.pending is not None and before.pending is not pending:
+            before.pending.wipe()
         self._publish(keys.certificate)
 
     def _store(self, secrets: Secrets) -> None:
@@ -196,8 +241,26 @@ class LocalIdentity:
         return WallTime(int(self._clock()))
 
 
+def _held(vault: Vault) -> Secrets:
+    contents = vault.contents()
+    try:
+        return Secrets.decode(contents.view())
+    finally:
+        contents.wipe()
+
+
+def _kept(vault: Vault) -> Certificate:
+    secrets = _held(vault)
+    secrets.wipe()
+    return secrets.keys.certificate
+
+
 def _publish(home: Home, certificate: Certificate) -> None:
     """Brings the public copy of the certificate up to date; the one in the vault is the truth."""
     text = certificate.text.encode("ascii")
-    if not home.certificate.exists() or home.certificate.read_bytes() != text:
+    try:
+        current = read(home.certificate, _TEXT_BYTES)
+    except UnavailableError:  # absent or unreadable: written anew, or that says what is wrong
+        current = b""
+    if current != text:
         write_certificate(home, certificate)

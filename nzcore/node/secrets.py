@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
-from nzcore.base.errors import PeerError, UnavailableError
+from nzcore.base.errors import NzError, UnavailableError
 from nzcore.codec.frames import pack, unpack
 from nzcore.codec.types import builtins, convert
 from nzcore.crypto.secrets import Hidden, StoreKey
@@ -45,30 +45,37 @@ class Secrets(Hidden):
         """*Raises* UnavailableError `node.damaged-vault` for anything that `encode` did not write."""
         try:
             contents = convert(unpack(bytes(data)), _Contents)
-            certificate = Certificate.parse(contents.certificate)
-        except PeerError as error:
+            if contents.version != VERSION:
+                raise UnavailableError("node.damaged-vault", f"the vault's contents have version {contents.version}")
+            keys = keys_of(contents.seeds, contents.certificate)
+        except UnavailableError:
+            raise
+        except NzError as error:  # also a certificate of other keys, which is a UsageError elsewhere
             raise UnavailableError("node.damaged-vault", f"the vault holds no keys: {error.message}") from error
-        if contents.version != VERSION:
-            raise UnavailableError("node.damaged-vault", f"the vault's contents have version {contents.version}")
-        keys = NodeKeys.from_seeds(KeySeeds.decode(contents.seeds), certificate)
-        pending = PendingKeys.from_seeds(KeySeeds.decode(contents.pending)) if contents.pending else None
+        pending = None
+        if contents.pending is not None:
+            seeds = KeySeeds.decode(contents.pending)
+            pending = PendingKeys.from_seeds(seeds)
+            seeds.wipe()
         return cls(keys, StoreKey(contents.data_key), contents.backup, pending)
 
     def encode(self) -> bytes:
         """For the vault alone, at once."""
         seeds = self.keys.seeds()
         pending = self.pending.seeds() if self.pending else None
-        contents = _Contents(
-            version=VERSION,
-            certificate=self.keys.certificate.encoded,
-            seeds=seeds.encode(),
-            data_key=self.data_key.reveal(),
-            backup=self.backup,
-            pending=pending.encode() if pending else None,
-        )
-        seeds.wipe()
-        if pending:
-            pending.wipe()
+        try:
+            contents = _Contents(
+                version=VERSION,
+                certificate=self.keys.certificate.encoded,
+                seeds=seeds.encode(),
+                data_key=self.data_key.reveal(),
+                backup=self.backup,
+                pending=pending.encode() if pending else None,
+            )
+        finally:
+            seeds.wipe()
+            if pending:
+                pending.wipe()
         return pack(builtins(contents))
 
     def wipe(self) -> None:
@@ -76,3 +83,14 @@ class Secrets(Hidden):
         self.data_key.wipe()
         if self.pending:
             self.pending.wipe()
+
+
+def keys_of(encoded_seeds: bytes, encoded_certificate: bytes) -> NodeKeys:
+    """The keys behind 64 bytes of seeds and their certificate. *Raises* PeerError as `Certificate.parse`; UsageError
+    `identity.keys-mismatch` where the certificate is about other keys."""
+    certificate = Certificate.parse(encoded_certificate)
+    seeds = KeySeeds.decode(encoded_seeds)
+    try:
+        return NodeKeys.from_seeds(seeds, certificate)
+    finally:
+        seeds.wipe()

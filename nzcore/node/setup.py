@@ -1,5 +1,6 @@
 """Making a home: a new node, a known one again from its mnemonic, or one moved here by export and import."""
 
+import os
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -70,17 +71,23 @@ def write_certificate(home: Home, certificate: Certificate) -> None:
 
 
 def _settle(path: Path, secrets: Secrets, passphrase: str | None) -> Created:
-    home = Home(path)
-    if home.exists() or home.vault.exists():
-        raise UsageError("node.home-exists", f"there is a node in {home.path}", path=str(home.path))
-    home.make_folders()
+    try:
+        home = Home(path)
+        if home.exists() or os.path.lexists(home.vault):
+            raise UsageError("node.home-exists", f"there is a node in {home.path}", path=str(home.path))
+        home.make_folders()
+        _make_config(home)
+        key_file = home.vault_key if passphrase is None else None
+        vault.create(home.vault, secrets.encode(), passphrase=passphrase, key_file=key_file)
+        certificate = secrets.keys.certificate
+        write_certificate(home, certificate)  # last: with it the home exists
+    finally:
+        secrets.wipe()
+    return Created(certificate.node, certificate.root, certificate.name)
+
+
+def _make_config(home: Home) -> None:
     try:
         home.config.touch(mode=FILE_MODE)
     except OSError as error:
         raise UnavailableError("node.unwritable", f"cannot write {home.config}: {error.strerror}") from error
-    key_file = home.vault_key if passphrase is None else None
-    vault.create(home.vault, secrets.encode(), passphrase=passphrase, key_file=key_file)
-    certificate = secrets.keys.certificate
-    write_certificate(home, certificate)  # last: with it the home exists
-    secrets.wipe()
-    return Created(certificate.node, certificate.root, certificate.name)

@@ -1,7 +1,5 @@
 """Handlers of the operations on the node's identity."""
 
-from functools import partial
-
 import trio
 
 from nzcore.control import identity_ops
@@ -19,6 +17,7 @@ from nzcore.control.identity_ops import (
 )
 from nzcore.control.operation import Nothing
 from nzcore.ipc.connection import SendItem
+from nzcore.node.export import seal_export
 from nzcore.node.network import advertised
 from nzcore.node.node import Node
 from nzcore.node.operations.handler import Handler
@@ -63,7 +62,11 @@ def apply(node: Node, args: ApplyArgs, send: SendItem) -> Identity:
 
 async def export(node: Node, args: ExportArgs, send: SendItem) -> Export:
     """In a thread: the passphrase's cost, 0.3 s on purpose, must not hold up the node."""
-    sealed = await trio.to_thread.run_sync(partial(node.identity.export, args.passphrase))
+    contents = node.identity.take_out()
+    try:
+        sealed = await trio.to_thread.run_sync(seal_export, contents, args.passphrase)
+    finally:
+        contents.wipe()
     return Export(node=node.identity.certificate.node.text, sealed=sealed)
 
 
