@@ -54,6 +54,13 @@ def read_text(path: str, *, limit: int = TEXT_BYTES) -> str:
         raise UnavailableError("cli.unreadable", f"{path} is not text") from error
 
 
+def text_or_file(value: str, prefix: str) -> str:
+    """The text itself where it begins as such texts do and no such file exists, else the file's."""
+    if value != "-" and value.lower().startswith(prefix) and ":" in value and not Path(value[:255]).exists():
+        return value
+    return read_text(value, limit=TEXT_BYTES)
+
+
 def write_new(path: str, data: bytes, *, mode: int = 0o644) -> None:
     """Writes a file that must not exist yet. *Raises* UnavailableError `cli.file-exists`, `cli.unwritable`."""
     try:

@@ -30,6 +30,16 @@ def _services(session: Session) -> dict[str, str]:
     return {service["name"]: service["state"] for service in listed}
 
 
+def _peers(session: Session) -> dict[str, str]:
+    listed: list[dict[str, Any]] = session.call("peer.list", wait_s=_WAIT_S)
+    return {peer["name"]: "connected" if peer["connected"] else "not connected" for peer in listed}
+
+
+def _channels(session: Session) -> dict[str, str]:
+    listed: list[dict[str, Any]] = session.call("channel.list", wait_s=_WAIT_S)
+    return {channel["peer"]: channel["address"] for channel in listed}
+
+
 def _settings(session: Session) -> dict[str, str]:
     from nzcore.node.config import load, settings
 
@@ -48,6 +58,8 @@ def _operations(_: Session) -> dict[str, str]:
     return {name: operation.summary for name, operation in OPERATIONS.items()}
 
 
+channel_names = _completer(_channels)
+peer_names = _completer(_peers)
 service_names = _completer(_services)
 setting_names = _completer(_settings)
 codes = _completer(_codes)

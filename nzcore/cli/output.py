@@ -22,7 +22,10 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows under column heads; drawn with rules on a terminal, aligned with spaces elsewhere."""
+    """Rows under column heads; drawn with rules on a terminal, aligned with spaces elsewhere.
+
+    A cell that is a Line has its colour where there are colours.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -33,7 +36,7 @@ Block = str | Line | Table
 
 def clean(value: object) -> str:
     """Text of `value` with nothing in it that a terminal would obey."""
-    text = "" if value is None else str(value)
+    text = "" if value is None else value.text if isinstance(value, Line) else str(value)
     return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
@@ -104,8 +107,10 @@ def warn(code: str, message: str, hint: str, *, as_json: bool) -> None:
 
 
 def fail(error: NzError, *, as_json: bool) -> None:
-    """The one report of an error."""
-    _complain("error", "red", error.code, error.message, error.hint, as_json=as_json)
+    """The one report of an error; as JSON with the names it offers to choose from, where it does."""
+    candidates = error.facts.get("candidates")
+    offered = {"candidates": candidates} if isinstance(candidates, list) else {}
+    _complain("error", "red", error.code, error.message, error.hint, as_json=as_json, **offered)
 
 
 def ago(seconds: float) -> str:
@@ -116,9 +121,37 @@ def ago(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _complain(kind: str, colour: str, code: str, message: str, hint: str, *, as_json: bool) -> None:
+def size(count: int) -> str:
+    """A number of bytes as people say it, in binary units."""
+    amount, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1000 and len(units) > 1:  # three digits at most
+        amount /= 1024
+        del units[0]
+    return f"{amount:.0f} {units[0]}" if units[0] == "B" or amount >= 100 else f"{amount:.1f} {units[0]}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A round trip; empty while it is unknown."""
+    return "" if value is None else f"{value:.0f} ms" if value >= 100 else f"{value:.2f} ms"
+
+
+def where(addresses: Sequence[str]) -> str:
+    """The first of several addresses and how many more there are, short enough for a table."""
+    if not addresses:
+        return ""
+    more = f" +{len(addresses) - 1}" if len(addresses) > 1 else ""
+    return addresses[0].removeprefix("tcp://") + more
+
+
+def listed(values: Sequence[str], most: int) -> str:
+    """The first few of `values`, and how many more there are."""
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(values[:most]) + more
+
+
+def _complain(kind: str, colour: str, code: str, message: str, hint: str, *, as_json: bool, **more: object) -> None:
     if as_json:
-        _remark(json_line({kind: {"code": code, "message": message, "hint": hint}}).rstrip("\n"))
+        _remark(json_line({kind: {"code": code, "message": message, "hint": hint, **more}}).rstrip("\n"))
         return
     _remark(f"{paint(kind + ':', colour, sys.stderr)} {clean(message)}")
     if hint:
@@ -134,32 +167,33 @@ def _remark(text: str) -> None:
 
 
 def _show_table(table: Table) -> None:
-    rows = [[clean(cell) for cell in row] for row in table.rows]
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console
 
         console = Console(file=sys.stdout, highlight=False)
         with console.capture() as capture:
-            console.print(rich_table(table.columns, rows))
+            console.print(rich_table(table.columns, table.rows))
         write(capture.get())
         return
+    rows = [[clean(cell) for cell in row] for row in table.rows]
     lines = [[column.upper() for column in table.columns], *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(table.columns))]
     for line in lines:
         write("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
 
 
-def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> object:
-    """The table as rich draws it; the first column is never cut."""
+def rich_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> object:
+    """The table as rich draws it; the first column is never broken, and nothing is ever cut."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, column in enumerate(columns):
-        drawn.add_column(column, no_wrap=index == 0)
+        drawn.add_column(column, no_wrap=index == 0, overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        colours = [f"bold {cell.colour}" if isinstance(cell, Line) and cell.colour else "" for cell in row]
+        drawn.add_row(*(Text(clean(cell), style=colour) for cell, colour in zip(row, colours, strict=True)))
     return drawn
 
 

@@ -36,7 +36,7 @@ class Session:
 
     def call(self, operation: str, args: Args | None = None, *, wait_s: float = ANSWER_S) -> Any:
         """The running node's answer. *Raises* its refusal, `ipc.not-running`, `node.no-home`, `ipc.timeout`."""
-        with self._client(wait_s) as client:
+        with self.client(wait_s) as client:
             return client.call(operation, args or {})
 
     def stream(
@@ -47,7 +47,7 @@ class Session:
         *Raises* as `call`; `ipc.timeout` only where `--timeout` is what ended it.
         """
         try:
-            with self._client(ANSWER_S) as client:
+            with self.client(ANSWER_S) as client:
                 yield from client.stream(operation, args or {}, timeout_s=for_s or self.timeout)
         except NzError as error:
             if for_s is None or error.code not in ("ipc.timeout", "ipc.deadline"):
@@ -73,7 +73,8 @@ class Session:
         """Something to know that does not stop the command."""
         output.warn(code, message, hint, as_json=self.json)
 
-    def _client(self, wait_s: float) -> "Client":
+    def client(self, wait_s: float = ANSWER_S) -> "Client":
+        """A connection to the running node, for several calls; the caller closes it. *Raises* as `call`."""
         from nzcore.ipc.client import Client
         from nzcore.ipc.path import socket_path
 

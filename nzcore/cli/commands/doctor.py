@@ -1,4 +1,4 @@
-"""`nzcore doctor`: checks the folder, and the node itself if it runs."""
+"""`nzcore doctor`: checks the folder, and the node itself if it runs; or climbs the way to a peer step by step."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,24 +9,40 @@ from nzcore.base.errors import UnavailableError
 from nzcore.cli import output
 from nzcore.cli.errors import FAILED
 from nzcore.cli.frame import command as declare
+from nzcore.cli.names import peer_names
 from nzcore.cli.session import Session
+
+_LADDER_S = 120.0  # each address of a peer may keep the node waiting for seconds
+_WIDTH = 10  # of a check's name, at least: results of one doctor stand under each other
 
 
 @declare("doctor", example="nzcore doctor")
+@click.argument("peer", required=False, shell_complete=peer_names)
 @click.pass_obj
-def command(session: Session) -> int:
-    """Check the node and its folder.
+def command(session: Session, peer: str | None) -> int:
+    """Check the node and its folder, or the way to a peer.
 
-    Exits with 1 if anything is wrong, and says what to try.
+    With PEER: name, address, TCP, handshake, trust and scope, up to the step that fails. Exits with 1 if anything is
+    wrong, and says what to try.
     """
+    checks = _climb(session, peer) if peer is not None else [*_examine(session), *_ask_node(session)]
+    session.show(checks, _human)
+    return 0 if all(check["ok"] for check in checks) else FAILED
+
+
+def _climb(session: Session, peer: str) -> list[dict[str, Any]]:
+    checks: list[dict[str, Any]] = session.call("peer.doctor", {"peer": peer}, wait_s=_LADDER_S)
+    return checks
+
+
+def _examine(session: Session) -> list[dict[str, Any]]:
+    """What can be seen of the folder from outside."""
     from nzcore.codec.types import builtins
     from nzcore.node.doctor import check_home
 
     found = builtins(check_home(session.home))
     assert isinstance(found, list)
-    checks: list[dict[str, Any]] = [*found, *_ask_node(session)]
-    session.show(checks, _human)
-    return 0 if all(check["ok"] for check in checks) else FAILED
+    return found
 
 
 def _ask_node(session: Session) -> list[dict[str, Any]]:
@@ -42,10 +58,15 @@ def _ask_node(session: Session) -> list[dict[str, Any]]:
 
 
 def _human(checks: list[dict[str, Any]]) -> Iterator[output.Block]:
+    """The verdict, then a line for each check, and under a failed one what to try."""
     bad = [check for check in checks if not check["ok"]]
-    yield output.Line(f"{len(bad)} of {len(checks)} checks failed", "red") if bad else output.Line("all well", "green")
-    yield ""
-    yield output.Table(
-        ("check", "", "found", "try"),
-        [(c["check"], "ok" if c["ok"] else "FAILED", c["detail"], c["hint"]) for c in checks],
-    )
+    if bad:
+        yield output.Line(f"{len(bad)} of {len(checks)} checks failed", "red")
+    else:
+        yield output.Line("all well", "green")
+    width = max(_WIDTH, *(len(check["check"]) for check in checks))
+    for check in checks:
+        mark = "ok" if check["ok"] else "FAILED"
+        yield output.Line(f"{mark:<6}  {check['check']:<{width}}  {check['detail']}", "" if check["ok"] else "red")
+        if check["hint"]:
+            yield f"{'':<{8 + width}}  try: {check['hint']}"

@@ -17,7 +17,6 @@ from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.cli import output
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import (
-    TEXT_BYTES,
     is_interactive,
     new_passphrase,
     passphrase_option,
@@ -25,6 +24,7 @@ from nzcore.cli.files import (
     read_secret,
     read_text,
     require_empty,
+    text_or_file,
     unlock,
     whole_or_nothing,
     write_new,
@@ -88,7 +88,7 @@ def verify(session: Session, file: str, sig: str, node: str) -> None:
     from nzcore.proto.identity.document import verify_document
 
     signer = NodeId.parse(node)
-    signature = _text_or_file(sig, "nzsig:")
+    signature = text_or_file(sig, "nzsig:")
     digest, size = _digest(file)
     found = verify_document(signature, digest, size, signer)
     certificate = found.certificate
@@ -144,7 +144,7 @@ def request(session: Session, passphrase_file: str | None) -> None:
 @click.pass_obj
 def apply(session: Session, certificate: str, passphrase_file: str | None) -> None:
     """Take up the keys that an answered request certifies; CERTIFICATE is the answer's file, or - or its text."""
-    args = {"certificate": _text_or_file(certificate, "nz")}
+    args = {"certificate": text_or_file(certificate, "nz")}
     session.show(_ask(session, "identity.apply", args, passphrase_file), _facts)
 
 
@@ -234,13 +234,6 @@ def _digest(path: str) -> tuple[bytes, int]:
     except OSError as error:
         raise UnavailableError("cli.unreadable", f"cannot read {path}: {error.strerror}") from error
     return hasher.digest(), size
-
-
-def _text_or_file(value: str, prefix: str) -> str:
-    """The text itself where it begins as such texts do and no such file exists, else the file's."""
-    if value != "-" and value.lower().startswith(prefix) and ":" in value and not Path(value[:255]).exists():
-        return value
-    return read_text(value, limit=TEXT_BYTES)
 
 
 def _words(session: Session, mnemonic_file: str | None) -> str:

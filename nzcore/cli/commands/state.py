@@ -1,14 +1,17 @@
 """`nzcore state`: whether the node is well, once or as it changes."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from nzcore.cli import output
+from nzcore.cli.commands.peer import peer_table
 from nzcore.cli.frame import command as declare
 from nzcore.cli.session import Session
+
+_PEERS = 12  # shown with the state; `nzcore peer list` shows all
 
 
 @declare("state", example="nzcore state")
@@ -20,28 +23,36 @@ def command(session: Session, watch: bool) -> None:
     The first line says so, or what is wrong.
     """
     if not watch:
-        session.show(session.call("node.state"), human)
+        _show(session, session.call("node.state"))
         return
     redraw = not session.json and sys.stdout.isatty()
     for state in session.stream("node.watch"):
         if redraw:
             output.write("\x1b[2J\x1b[H")
-        session.show(state, human)
+        _show(session, state)
 
 
-def human(state: dict[str, Any]) -> Iterator[output.Block]:
+def _show(session: Session, state: dict[str, Any]) -> None:
+    """The state and, for a person, who the peers are."""
+    peers = session.call("peer.list") if state["peers"] and not session.json else []
+    session.show(state, lambda told: human(told, peers))
+
+
+def human(state: dict[str, Any], peers: Sequence[dict[str, Any]] = ()) -> Iterator[output.Block]:
     """The state as a person reads it."""
     problems = state.get("problems") or []
     if problems:
         yield output.Line(f"not well: {'; '.join(str(problem) for problem in problems)}", "red")
     else:
         yield output.Line("healthy", "green")
+    first, *others = state["listen"] or ["nowhere"]
     yield output.pairs(
         [
             ("node", f"{state['name']}  {state['node']}"),
             ("identity", state["identity"]),
             ("version", f"{state['version']}, up {output.ago(state['uptime_s'])}"),
-            ("listening", ", ".join(state["listen"])),
+            ("listening", first),
+            *(("", address) for address in others),
             ("peers", f"{state['peers']} known, {state['channels']} connected"),
         ]
     )
@@ -50,3 +61,9 @@ def human(state: dict[str, Any]) -> Iterator[output.Block]:
         ("service", "state", "since", "restarts"),
         [(s["name"], s["state"], output.ago(s["since_s"]), s["restarts"]) for s in state["services"]],
     )
+    if peers:
+        connected_first = sorted(peers, key=lambda peer: not peer["connected"])
+        yield ""
+        yield peer_table(connected_first[:_PEERS])
+        if len(peers) > _PEERS:
+            yield f"and {len(peers) - _PEERS} more: nzcore peer list"

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -27,31 +27,68 @@ _READY_S = 30.0  # how long a detached node may take to become ready, unless --t
 _END_S = 5.0  # how long a node that did not become ready may take to stop before it is killed
 _EVENTS_HELD = 1000  # events that wait for a slow reader before they are dropped and counted
 _LAST_WORDS_S = 1.0  # how long the printer may finish its lines after the node has stopped
+_SHOWN = 3  # addresses in the line that says ready; `nzcore state` shows all
 _REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
 
 
 @declare("up", example="nzcore up -d")
 @click.option("-d", "--detach", is_flag=True, help="Run in the background; return when the node is ready.")
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="tcp://HOST:PORT",
+    callback=lambda ctx, param, value: tuple(_address(ctx, param, text) for text in value),
+    help="Listen there, and nowhere else; may be repeated.",
+)
+@click.option("--public", is_flag=True, help="Listen on addresses too that the internet reaches.")
+@click.option("--no-mdns", is_flag=True, help="Don't show the node on the local network.")
 @passphrase_option("File whose first line is the passphrase (- for standard input); asked for if not given.")
 @click.pass_obj
-def command(session: Session, detach: bool, passphrase_file: str | None) -> int:
+def command(
+    session: Session, detach: bool, listen: tuple[str, ...], public: bool, no_mdns: bool, passphrase_file: str | None
+) -> int:
     """Run the node.
 
     It runs until it is stopped by `nzcore down`, SIGTERM or Ctrl-C. Prints a line when it is ready, then one for each
     event. Under systemd it says READY=1 and STOPPING=1.
+
+    --listen, --public and --no-mdns hold for this run; `nzcore config set net.listen` and the like for all.
     """
     session.home.require()
     passphrase = unlock(session, passphrase_file)
-    return _detached(session, passphrase) if detach else _foreground(session, passphrase)
+    net = Net(listen, public, not no_mdns)
+    return _detached(session, passphrase, net) if detach else _foreground(session, passphrase, net)
 
 
-def _foreground(session: Session, passphrase: str | None) -> int:
+class Net(NamedTuple):
+    """What the line says of the network, for this run."""
+
+    listen: tuple[str, ...]
+    public: bool
+    mdns: bool
+
+    def words(self) -> list[str]:
+        """The same as options."""
+        named = [word for address in self.listen for word in ("--listen", address)]
+        return [*named, *["--public"] * self.public, *["--no-mdns"] * (not self.mdns)]
+
+
+def _address(ctx: click.Context, param: click.Parameter, text: str) -> str:
+    from nzcore.proto.identity.address import Address
+
+    try:
+        return Address.parse(text if "://" in text else f"tcp://{text}").text
+    except NzError as error:
+        raise click.BadParameter(f"{text!r} is {error.message}: write tcp://host:port", ctx, param) from None
+
+
+def _foreground(session: Session, passphrase: str | None, net: Net) -> int:
     from nzcore.node.run import run_node
 
     _stop_on_hangup()
     printer = Printer(as_json=session.json)
     try:
-        return run_node(session.home.path, passphrase=passphrase, on_event=printer.put)
+        return run_node(session.home.path, passphrase=passphrase, on_event=printer.put, **net._asdict())
     except UnavailableError as error:
         if error.code != "store.home-busy":
             raise
@@ -110,7 +147,7 @@ class Printer:
 def event_line(event: dict[str, Any]) -> str:
     """One event for a human."""
     if event.get("event") == "ready":
-        listen = ", ".join(event.get("listen") or []) or "nothing but its own commands"
+        listen = output.listed(event.get("listen") or [], _SHOWN) or "nothing but its own commands"
         return output.clean(f"ready: {event['node']}, listening on {listen}")
     at = event.get("at")
     clock = time.strftime("%H:%M:%S ", time.localtime(at)) if isinstance(at, int | float) else ""
@@ -124,14 +161,14 @@ def _stop_on_hangup() -> None:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
 
-def _detached(session: Session, passphrase: str | None) -> int:
+def _detached(session: Session, passphrase: str | None, net: Net) -> int:
     """Starts `up` as a session of its own, hands it the passphrase by pipe, and waits until it is ready."""
     from nzcore.cli.spawn import own_command, own_environment
 
     home = session.home
     home.make_folders()
     complaints = home.logs / "stderr.log"
-    line = [*own_command(), "--home", str(home.path), "--json", "up"]
+    line = [*own_command(), "--home", str(home.path), "--json", "up", *net.words()]
     if passphrase is not None:
         line += ["--passphrase-file", "-"]
     handle = os.open(complaints, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,234 @@
+"""`nzcore peer …`: the nodes that this one knows."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from nzcore.base.scopes import Scope
+from nzcore.cli import output
+from nzcore.cli.errors import FAILED
+from nzcore.cli.files import is_interactive, text_or_file
+from nzcore.cli.frame import Group
+from nzcore.cli.names import peer_names
+from nzcore.cli.ping import Pings
+from nzcore.cli.session import Session
+
+_CONNECT_S = 20.0  # how long `connect` tries, unless --timeout says otherwise
+_MARGIN_S = 5.0  # for the node's own word that it gave up
+
+_peer = click.argument("peer", shell_complete=peer_names)
+
+
+@click.group("peer", cls=Group)
+def command() -> None:
+    """Peers: add by card, list, connect, ping, rename, remove.
+
+    PEER is a petname, or a beginning of a petname or node id that only one peer has.
+    """
+
+
+@command.command("add", example="nzcore peer add bob.card --name bob")
+@click.argument("card", default="-")
+@click.option("--name", help="What to call it here; without it, as it calls itself.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="What it may do here; may be repeated. Without it: all but admin.",
+)
+@click.pass_obj
+def add(session: Session, card: str, name: str | None, scopes: tuple[str, ...]) -> None:
+    """Add a peer by its card, and trust it.
+
+    CARD is the text that `nzcore identity card` printed there, a file with it, or - for standard input. Both sides
+    add each other's card; then they connect by themselves.
+    """
+    args = {"card": _card(session, card), "name": name, "scopes": list(scopes) or None}
+    session.show(session.call("peer.add", args), _added)
+
+
+@command.command("list", example="nzcore peer list")
+@click.pass_obj
+def list_peers(session: Session) -> None:
+    """List all known peers."""
+    session.show(session.call("peer.list"), _table)
+
+
+@command.command("show", example="nzcore peer show bob")
+@_peer
+@click.pass_obj
+def show(session: Session, peer: str) -> None:
+    """Show one peer: who it is, where it was reached, what it may do."""
+    session.show(session.call("peer.show", {"peer": peer}), _details)
+
+
+@command.command("connect", example="nzcore peer connect bob")
+@_peer
+@click.pass_obj
+def connect(session: Session, peer: str) -> None:
+    """Open a channel to a peer and keep it up."""
+    patience = session.timeout or _CONNECT_S
+    _announce(session, f"connecting with {peer} …")
+    args = {"peer": peer, "timeout_s": min(patience, 600.0)}
+    session.show(session.call("peer.connect", args, wait_s=patience + _MARGIN_S), _connected)
+
+
+@command.command("disconnect", example="nzcore peer disconnect bob")
+@_peer
+@click.pass_obj
+def disconnect(session: Session, peer: str) -> None:
+    """Close the channel to a peer and keep it closed until `connect`."""
+    session.show(session.call("peer.disconnect", {"peer": peer}), _disconnected)
+
+
+@command.command("rename", example="nzcore peer rename bob robert")
+@_peer
+@click.argument("name")
+@click.pass_obj
+def rename(session: Session, peer: str, name: str) -> None:
+    """Call a peer something else; only this node sees it."""
+    session.show(session.call("peer.rename", {"peer": peer, "name": name}), lambda done: [f"now called {done['name']}"])
+
+
+@command.command("remove", example="nzcore peer remove robert")
+@_peer
+@click.pass_obj
+def remove(session: Session, peer: str) -> None:
+    """Take all trust in a peer back and close its channel."""
+    session.show(session.call("peer.remove", {"peer": peer}), _removed)
+
+
+@command.command("ping", example="nzcore peer ping bob --count 3 --interval 0.1")
+@_peer
+@click.option("--count", type=click.IntRange(min=1), default=4, show_default=True, help="How many to send.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0, max=3600),
+    default=0.5,
+    show_default=True,
+    metavar="S",
+    help="Seconds from one to the next.",
+)
+@click.pass_obj
+def ping(session: Session, peer: str, count: int, interval: float) -> int:
+    """Measure round trips on the channel to a peer.
+
+    Ctrl-C ends it early. Exits with 1 when nothing came back. --timeout is the patience for each.
+    """
+    pings = Pings(session, peer)
+    try:
+        with session.client() as client:
+            for number in range(count):
+                began = time.monotonic()
+                pings.send(client)
+                if number + 1 < count:
+                    time.sleep(max(0.0, interval - (time.monotonic() - began)))
+    except KeyboardInterrupt:
+        if not session.json and sys.stdout.isatty():
+            output.write("\n")
+    session.show(pings.result(), lambda result: [pings.summary()])
+    if pings.trips:
+        return 0
+    pings.explain()
+    return FAILED
+
+
+def _card(session: Session, card: str) -> str:
+    if card == "-" and is_interactive(session):
+        return str(click.prompt("the card", err=True))
+    return text_or_file(card, "nz")
+
+
+def _announce(session: Session, what: str) -> None:
+    """Says what takes a while, to a person who waits for it."""
+    if not session.json and sys.stderr.isatty():
+        output.say(what)
+
+
+def _may(scopes: list[str]) -> str:
+    return ", ".join(scopes) or "nothing"
+
+
+def _added(peer: dict[str, Any]) -> Iterator[output.Block]:
+    yield output.Line(f"added {peer['name']}", "green")
+    yield output.pairs(
+        [
+            ("node", peer["node"]),
+            ("address", output.where(peer["addresses"]) or "none on its card: it has to dial this node"),
+            ("may", _may(peer["scopes"])),
+        ]
+    )
+    if not peer["connected"]:
+        yield "it must know this node too: `nzcore peer add` there what `nzcore identity card` prints here"
+
+
+def _table(peers: list[dict[str, Any]]) -> Iterator[output.Block]:
+    if not peers:
+        yield "no peer is known yet: `nzcore peer add CARD` adds one"
+        return
+    yield peer_table(peers)
+
+
+def peer_table(peers: list[dict[str, Any]]) -> output.Table:
+    """Peers in a few columns that fit 80 characters; `show` has the rest."""
+    return output.Table(
+        ("peer", "connected", "rtt", "address", "node"),
+        [
+            (
+                p["name"],
+                output.Line("yes", "green") if p["connected"] else "no",
+                output.milliseconds(p["rtt_ms"]),
+                output.where(p["addresses"]),
+                f"{p['node'][:12]}…",
+            )
+            for p in peers
+        ],
+    )
+
+
+def _details(peer: dict[str, Any]) -> Iterator[output.Block]:
+    link = (
+        f"yes, {'dialled by it' if peer['direction'] == 'in' else 'dialled from here'}" if peer["connected"] else "no"
+    )
+    first, *others = peer["addresses"] or [""]
+    called = peer["suggested_name"]
+    yield output.pairs(
+        [
+            ("peer", peer["name"]),
+            ("calls itself", called if called != peer["name"] else ""),
+            ("node", peer["node"]),
+            ("identity", peer["identity"]),
+            ("epoch", peer["epoch"]),
+            ("added", f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(peer['added_at']))} by {peer['how']}"),
+            ("may", _may(peer["scopes"])),
+            ("connected", link),
+            ("version", peer["version"]),
+            ("round trip", output.milliseconds(peer["rtt_ms"])),
+            ("addresses", first or "none known"),
+            *(("", address) for address in others),
+        ]
+    )
+
+
+def _connected(peer: dict[str, Any]) -> Iterator[output.Block]:
+    yield output.Line(f"connected with {peer['name']}", "green")
+    yield output.pairs(
+        [
+            ("address", output.where(peer["addresses"][:1])),
+            ("version", peer["version"]),
+            ("round trip", output.milliseconds(peer["rtt_ms"])),
+        ]
+    )
+
+
+def _disconnected(ended: dict[str, Any]) -> Iterator[output.Block]:
+    did = "closed the channel to" if ended["was_connected"] else "there was no channel to"
+    yield f"{did} {ended['name']}; `nzcore peer connect {ended['name']}` opens one again"
+
+
+def _removed(ended: dict[str, Any]) -> Iterator[output.Block]:
+    yield f"removed {ended['name']}{' and closed its channel' if ended['was_connected'] else ''}"
