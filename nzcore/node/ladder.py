@@ -60,12 +60,18 @@ async def _tcp(node: Node, peer_id: NodeId) -> str:
 
 
 async def _knock(node: Node, address: Address) -> None:
+    """*Raises* UnavailableError of the dial, or `net.too-slow`; outside the nursery, which would wrap it in a group."""
+    failure: NzError = UnavailableError("net.too-slow", f"{address.text} is silent")
     async with trio.open_nursery() as nursery:
         with trio.move_on_after(STEP_S):
-            wire = await node.transport.dial(address, nursery.start_soon)
-            wire.close(abort=True)
-            return
-    raise UnavailableError("net.too-slow", f"{address.text} is silent")
+            try:
+                wire = await node.transport.dial(address, nursery.start_soon)
+            except NzError as error:
+                failure = error
+            else:
+                wire.close(abort=True)
+                return
+    raise failure
 
 
 async def _handshake(node: Node, peer_id: NodeId) -> str:
