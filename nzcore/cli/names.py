@@ -1,7 +1,7 @@
 """Completion of names that only a node, its folder or the catalogue knows; silent where they can't be had."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,6 +11,7 @@ from nzcore.cli.session import Session
 
 _WAIT_S = 0.5  # a person waits at the prompt
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -60,6 +61,20 @@ def _operations(_: Session) -> dict[str, str]:
 
 channel_names = _completer(_channels)
 peer_names = _completer(_peers)
+MAX_NAME = 128
+
+
+def _checked(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not 0 < len(value) <= MAX_NAME:
+        raise click.BadParameter("it is empty" if not value else "it is too long", ctx, param)
+    return value
+
+
+def peer_argument(complete: Completer = peer_names, *, required: bool = True) -> Callable[[Function], Function]:
+    """The argument PEER: a petname, or a beginning that only one peer's name or node id has."""
+    return click.argument("peer", required=required, shell_complete=complete, callback=_checked)
+
+
 service_names = _completer(_services)
 setting_names = _completer(_settings)
 codes = _completer(_codes)

@@ -26,6 +26,7 @@ REASONS = {
     "timeout": Reason("it took longer than allowed", "give it longer with --timeout S; nzcore doctor tells more"),
     "unknown-code": Reason("no such code", "nzcore explain lists all codes"),
     "unknown-operation": Reason("no such operation", "nzcore schema lists all operations"),
+    "no-card": Reason("there is no card", "nzcore identity card prints a node's card"),
     "no-log": Reason("there is no log yet", "a node writes it once started: nzcore up -d"),
     "demo-failed": Reason("a step of the demo failed", "nzcore demo --keep leaves its folder to look at"),
 }

@@ -7,10 +7,10 @@ import click
 
 from nzcore.cli import output
 from nzcore.cli.frame import Group
-from nzcore.cli.names import channel_names
+from nzcore.cli.names import channel_names, peer_argument
 from nzcore.cli.session import Session
 
-_peer = click.argument("peer", shell_complete=channel_names)
+_peer = peer_argument(channel_names)
 
 
 @click.group("channel", cls=Group)

@@ -9,7 +9,7 @@ from nzcore.base.errors import UnavailableError
 from nzcore.cli import output
 from nzcore.cli.errors import FAILED
 from nzcore.cli.frame import command as declare
-from nzcore.cli.names import peer_names
+from nzcore.cli.names import peer_argument
 from nzcore.cli.session import Session
 
 _LADDER_S = 120.0  # each address of a peer may keep the node waiting for seconds
@@ -17,7 +17,7 @@ _WIDTH = 10  # of a check's name, at least: results of one doctor stand under ea
 
 
 @declare("doctor", example="nzcore doctor")
-@click.argument("peer", required=False, shell_complete=peer_names)
+@peer_argument(required=False)
 @click.pass_obj
 def command(session: Session, peer: str | None) -> int:
     """Check the node and its folder, or the way to a peer.

@@ -7,19 +7,20 @@ from typing import Any
 
 import click
 
+from nzcore.base.errors import UsageError
 from nzcore.base.scopes import Scope
 from nzcore.cli import output
 from nzcore.cli.errors import FAILED
 from nzcore.cli.files import is_interactive, text_or_file
 from nzcore.cli.frame import Group
-from nzcore.cli.names import peer_names
+from nzcore.cli.names import peer_argument
 from nzcore.cli.ping import Pings
 from nzcore.cli.session import Session
 
 _CONNECT_S = 20.0  # how long `connect` tries, unless --timeout says otherwise
 _MARGIN_S = 5.0  # for the node's own word that it gave up
 
-_peer = click.argument("peer", shell_complete=peer_names)
+_peer = peer_argument()
 
 
 @click.group("peer", cls=Group)
@@ -140,7 +141,10 @@ def ping(session: Session, peer: str, count: int, interval: float) -> int:
 def _card(session: Session, card: str) -> str:
     if card == "-" and is_interactive(session):
         return str(click.prompt("the card", err=True))
-    return text_or_file(card, "nz")
+    text = text_or_file(card, "nz")
+    if not text:
+        raise UsageError("cli.no-card", f"there is no card in {'standard input' if card == '-' else card}")
+    return text
 
 
 def _announce(session: Session, what: str) -> None:

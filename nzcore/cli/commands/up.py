@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import click
 
 from nzcore.base.errors import NzError, UnavailableError
+from nzcore.base.reasons import reason
 from nzcore.cli import output
 from nzcore.cli.errors import OutputClosed
 from nzcore.cli.files import passphrase_option, unlock
@@ -90,6 +91,8 @@ def _foreground(session: Session, passphrase: str | None, net: Net) -> int:
     try:
         return run_node(session.home.path, passphrase=passphrase, on_event=printer.put, **net._asdict())
     except UnavailableError as error:
+        if error.code == "node.not-ready":
+            raise _with_cause(error) from error
         if error.code != "store.home-busy":
             raise
         message = f"a node runs in {session.home.path} already (process {error.facts.get('pid')})"
@@ -98,6 +101,16 @@ def _foreground(session: Session, passphrase: str | None, net: Net) -> int:
     finally:
         notify("STOPPING=1")
         printer.close()
+
+
+def _with_cause(error: UnavailableError) -> UnavailableError:
+    """The same with the hint of its cause, whose code stands at the end of the message."""
+    what, _, cause = error.message.rstrip("]").rpartition(" [")
+    try:
+        hint = reason(cause).hint
+    except KeyError:
+        return error
+    return UnavailableError(error.code, what, hint=hint, **error.facts)
 
 
 class Printer:
