@@ -128,7 +128,7 @@ class Link:
         try:
             for event in self._channel.receive(data, self._now()):
                 self._handle(event)
-            if not self._over and not self._hot:
+            if not self._over and not self._hot and self._channel.has_outgoing:
                 self._flush()
         except Exception as error:  # the crash boundary of a channel: ours to mend, no other channel's to suffer
             self._user.on_fault(self, error)

@@ -244,9 +244,13 @@ class Rekey:
         return act in (Act.FINISH, Act.SETTLE)
 
     def _new_handshake(self, *, initiator: bool) -> Handshake:
+        prologue, psk = self._binding()
+        return rekey_handshake(initiator=initiator, prologue=prologue, psk=psk)
+
+    def _binding(self) -> tuple[bytes, bytes]:
+        """Prologue and psk of the next rekey: what ties it to this channel, and to both static keys."""
         number = (self.count + 1).to_bytes(4, "big")
-        psk = hmac_sha256(self._exporter, PSK_LABEL, number, self._agree())
-        return rekey_handshake(initiator=initiator, prologue=PROLOGUE_LABEL + self._hash + number, psk=psk)
+        return PROLOGUE_LABEL + self._hash + number, hmac_sha256(self._exporter, PSK_LABEL, number, self._agree())
 
     @staticmethod
     def _read_empty(handshake: Handshake, message: bytes) -> None:
