@@ -6,6 +6,7 @@ bus, so nothing secret is logged.
 
 import logging
 import os
+from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -19,7 +20,11 @@ from nzcore.node.home import FILE_MODE
 
 
 class _PrivateFiles(RotatingFileHandler):
-    """Makes each file readable by its owner only, whatever the umask says (spec/env.md §1)."""
+    """Makes each file readable by its owner only, whatever the umask says (spec/env.md §1); failures are raised."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Called within the handling of what a write or a rotation raised, which `logging` would print and forget."""
+        raise
 
     def _open(self) -> TextIOWrapper:
         return open(
@@ -32,6 +37,7 @@ class NodeLog:
 
     def __init__(self, path: Path, settings: Log) -> None:
         """*Raises* UnavailableError `node.unwritable`."""
+        self._path = path
         try:
             self._handler = _PrivateFiles(
                 path, maxBytes=settings.max_bytes, backupCount=settings.keep, encoding="utf-8"
@@ -47,17 +53,34 @@ class NodeLog:
                 structlog.stdlib.filter_by_level,
                 structlog.stdlib.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-                structlog.processors.JSONRenderer(default=str),
+                structlog.processors.JSONRenderer(default=_jsonable),
             ],
             wrapper_class=structlog.stdlib.BoundLogger,
         )
 
     def write(self, level: str, event: str, **facts: object) -> None:
-        """Writes one line at `level` (debug, info, warning, error)."""
-        self._log.log(logging.getLevelNamesMapping()[level.upper()], event, **facts)
+        """Writes one line at `level` (debug, info, warning, error); facts that JSON can't hold are written as text.
+
+        *Raises* UnavailableError `node.unwritable`.
+        """
+        number = logging.getLevelNamesMapping()[level.upper()]
+        try:
+            try:
+                self._log.log(number, event, **facts)
+            except (TypeError, ValueError, RecursionError):  # as keys of maps that are no text
+                self._log.log(number, event, **{name: str(fact) for name, fact in facts.items()})
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise UnavailableError("node.unwritable", f"cannot write {self._path}: {why}") from error
 
     def __enter__(self) -> "NodeLog":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._handler.close()
+        with suppress(OSError):  # what could not be written before can't be now
+            self._handler.close()
+
+
+def _jsonable(value: object) -> str:
+    """Bytes as hexadecimal, as the command line shows them."""
+    return value.hex() if isinstance(value, bytes | bytearray) else str(value)

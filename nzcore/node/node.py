@@ -47,6 +47,8 @@ class Node:
         self.home = home
         self.identity = identity
         self.config = config
+        self.saved_config = config
+        """As config.toml had it at the start; `config` may differ by what was overruled for this run."""
         self.wall_clock = wall_clock
         self.bus = Bus()
         self.trust = TrustView()
@@ -63,7 +65,7 @@ class Node:
         self._rng = rng
         self._supervisor: Supervisor | None = None
         self._ready_at: float | None = None
-        self._stop = trio.Event()
+        self._life = trio.CancelScope()
 
     @property
     def supervisor(self) -> Supervisor:
@@ -97,21 +99,30 @@ class Node:
             bus=self.bus,
             rng=self._rng,
         )
-        async with supervisor:
-            self._supervisor = supervisor
-            try:
-                self._check_started(supervisor)
-                self._ready_at = trio.current_time()
-                on_ready()
-                await self._stop.wait()
-            finally:
-                self._supervisor = None
+        self._supervisor = supervisor
+        try:
+            with self._life:  # leaving the supervisor stops in order, also when a start is cut short
+                async with supervisor:
+                    self._check_started(supervisor)
+                    self._ready_at = trio.current_time()
+                    on_ready()
+                    await trio.sleep_forever()
+        finally:
+            self._supervisor = None
 
     def request_stop(self) -> None:
-        """Lets `run` end; returns at once. Harmless when repeated."""
-        if not self._stop.is_set():
-            self._stop.set()
+        """Lets `run` end, while it still starts services too; returns at once. Harmless when repeated."""
+        if not self._life.cancel_called:
+            self._life.cancel()
             self.bus.emit("node.stopping")
+
+    async def hurry(self) -> None:
+        """Gives services that are stopping no more time for it; returns when `run` has ended."""
+        while (supervisor := self._supervisor) is not None:
+            for info in supervisor.list():
+                if info.state is State.STOPPING:
+                    supervisor.crash(info.name)
+            await supervisor.wait_change()
 
     def state(self) -> NodeState:
         """How the node is. *Raises* UnavailableError `node.not-up`."""

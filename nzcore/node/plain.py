@@ -3,12 +3,27 @@
 from nzcore.base.errors import UsageError
 from nzcore.codec.types import builtins
 
+TEXT_CHARACTERS = 500
+"""Longest text of a value that has no other form."""
+
 
 def plain(value: object) -> object:
-    """`value` as map, list, text, number, boolean, bytes or None; its `repr` where it has no such form."""
-    if hasattr(value, "_asdict"):
-        return {name: plain(item) for name, item in value._asdict().items()}
+    """`value` as map, list, text, number, boolean, bytes or None; its `repr` where it has no such form.
+
+    Never raises: whoever shows events must not end because of one.
+    """
     try:
+        if isinstance(value, tuple) and hasattr(value, "_asdict"):
+            return {name: plain(item) for name, item in value._asdict().items()}
         return builtins(value)
     except UsageError:
-        return repr(value)
+        return _text(value)
+    except Exception:  # a crash boundary: the value is somebody else's object, with code of its own
+        return _text(value)
+
+
+def _text(value: object) -> str:
+    try:
+        return repr(value)[:TEXT_CHARACTERS]
+    except Exception as error:  # likewise
+        return f"<{type(value).__name__}, whose text raised {type(error).__name__}>"

@@ -14,7 +14,7 @@ from nzcore.base.errors import NzError, UsageError
 from nzcore.codec.types import builtins
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal
-from nzcore.kernel import Service
+from nzcore.kernel import Event, Service
 from nzcore.net.tcp import TcpTransport
 from nzcore.node import config
 from nzcore.node.dispatch import Dispatcher
@@ -49,7 +49,10 @@ def run_node(
         try:
             trio.run(partial(_supervise, node, on_event), strict_exception_groups=True)
         except BaseExceptionGroup as group:
-            raise _only_error(group) from group
+            error = _told(group)
+            if error is None:
+                raise
+            raise error from group
     return 0
 
 
@@ -70,7 +73,11 @@ def run_offline(home: Path, *, passphrase: str | None, operation: str, args: dic
 
 
 def _overrule(net: config.Net, listen: tuple[str, ...], public: bool, mdns: bool) -> config.Net:
-    return config.Net(listen=listen or net.listen, public=public or net.public, mdns=mdns and net.mdns)
+    """*Raises* UsageError `node.bad-setting` for what is no address."""
+    try:
+        return config.Net(listen=listen or net.listen, public=public or net.public, mdns=mdns and net.mdns)
+    except ValueError as error:
+        raise UsageError("node.bad-setting", str(error), hint="give it as tcp://HOST:PORT") from error
 
 
 @contextmanager
@@ -90,7 +97,9 @@ def opened(
     with HomeLock(home.lock):
         identity = LocalIdentity.unlock(home, passphrase)
         try:
-            yield Node(home, identity, replace(settings, net=amend(settings.net)), TcpTransport())
+            node = Node(home, identity, replace(settings, net=amend(settings.net)), TcpTransport())
+            node.saved_config = settings
+            yield node
         finally:
             identity.wipe()
 
@@ -104,11 +113,13 @@ def services_of(node: Node) -> list[Service]:
     net = NetService(node.channels, node.peers, store, node.bus, node.config.net)
     node.kv = lambda: store.kv
     node.listening = net.listening
+    journal = JournalService(node.bus, node.home.log, node.config.log)
+    node.watchers.append(lambda: journal.problems)
     return [
+        journal,  # first to start, last to stop: it hears of all others
         bridge,
         store,
         net,
-        JournalService(node.bus, node.home.log, node.config.log),
         monitor,
         IpcService(node.home, Dispatcher(node), node.bus),
     ]
@@ -123,22 +134,30 @@ async def _supervise(node: Node, on_event: Tell) -> None:
 
 
 async def _stop_on_signal(node: Node, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """The first signal stops the node in order, a second one hurries what still stops."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
-        async for _ in signals:
-            node.request_stop()
+        await anext(signals)
+        node.request_stop()
+        await anext(signals)
+        node.bus.emit("node.hurried")
+        await node.hurry()
 
 
 async def _tell_events(
     node: Node, on_event: Tell, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Events from the node's being ready on; what led up to it is in the log."""
-    async with node.bus.subscribe("**", capacity=EVENTS_WAITING, overflow="drop_oldest", name="up") as events:
-        task_status.started()
-        async for event in events:
-            if node.is_ready:
-                item = item_of(event)
-                on_event({"event": item.topic, "at": item.at, "value": item.value})
+
+    async def tell(event: Event) -> None:
+        if node.is_ready:
+            item = item_of(event)
+            on_event({"event": item.topic, "at": item.at, "value": item.value})
+
+    # `handle` is a crash boundary: a listener that raises harms its event, not the node.
+    await node.bus.handle(
+        "**", tell, capacity=EVENTS_WAITING, overflow="drop_oldest", name="up", task_status=task_status
+    )
 
 
 def _ready(node: Node) -> dict[str, Any]:
@@ -149,9 +168,17 @@ async def _send_nothing(item: object) -> None:
     """Operations that work offline send no items."""
 
 
-def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error of ours behind a group, or the group itself."""
-    errors = group.exceptions
-    while len(errors) == 1 and isinstance(errors[0], BaseExceptionGroup):
-        errors = errors[0].exceptions
-    return errors[0] if len(errors) == 1 and isinstance(errors[0], NzError) else group
+def _told(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """What a person is told of a group: Ctrl-C before all, else the first of several errors of ours; None for a bug."""
+    leaves = list(_leaves(group))
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return KeyboardInterrupt()
+    return leaves[0] if all(isinstance(leaf, NzError) for leaf in leaves) else None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

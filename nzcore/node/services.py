@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import trio
 
@@ -20,6 +20,9 @@ from nzcore.node.log import NodeLog
 from nzcore.node.plain import plain
 from nzcore.store.bridge import AsyncioBridge
 from nzcore.store.kv import KV
+
+if TYPE_CHECKING:
+    from nzcore.kernel.bus import Subscription
 
 BUILT_AT = 1_790_000_000
 """Seconds since 1970 when this version was made: a clock that shows less is wrong."""
@@ -98,7 +101,7 @@ class StoreService(Service):
 
 
 class JournalService(Service):
-    """Writes what goes over the bus to the node's log."""
+    """Writes what goes over the bus to the node's log; what a full disk does not take is counted and told."""
 
     name = "journal"
     summary = "writes events to logs/node.log"
@@ -107,13 +110,35 @@ class JournalService(Service):
         self._bus = bus
         self._path = path
         self._settings = settings
+        self._events: Subscription | None = None
+        self._lost = 0
+        self.problems: tuple[str, ...] = ()
 
     async def start(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with NodeLog(self._path, self._settings) as log:
-            async with self._bus.subscribe("**", capacity=JOURNAL_EVENTS, overflow="drop_oldest") as events:
+            subscription = self._bus.subscribe("**", capacity=JOURNAL_EVENTS, overflow="drop_oldest", name=self.name)
+            async with subscription as self._events:
                 task_status.started()
-                async for event in events:
-                    log.write(level_of(event), event.topic, value=plain(event.value))
+                async for event in self._events:
+                    self._write(log, event)
+
+    async def stop(self) -> None:
+        """Lets what happened so far be written; it also hears the others stop, so it stops last."""
+        while self._events is not None and self._events.stats().queued:
+            await trio.lowlevel.checkpoint()
+
+    def status(self) -> Mapping[str, object]:
+        return {"path": str(self._path), "lost": self._lost}
+
+    def _write(self, log: NodeLog, event: Event) -> None:
+        try:
+            if self.problems:
+                log.write("warning", "journal.resumed", lost=self._lost)
+                self.problems = ()
+            log.write(level_of(event), event.topic, value=plain(event.value))
+        except UnavailableError as error:  # not a crash: a disk that stays full would use up the restarts
+            self._lost += 1
+            self.problems = (f"events are not logged: {error.message}",)
 
 
 def level_of(event: Event) -> str:

@@ -3,6 +3,7 @@
 import time
 
 import trio
+from msgspec.structs import replace
 
 from nzcore.control import node_ops
 from nzcore.control.node_ops import Check, EventItem, EventsArgs, State, Stopping
@@ -14,6 +15,9 @@ from nzcore.node.node import Node
 from nzcore.node.operations.handler import Handler
 from nzcore.node.plain import plain
 
+WATCH_S = 0.1
+"""Seconds between looks at the state while somebody watches it."""
+
 EVENTS_WAITING = 1024
 """Events kept for a slow reader before the oldest are dropped; the drop itself is an event."""
 
@@ -23,15 +27,29 @@ def state(node: Node, args: Nothing, send: SendItem) -> State:
 
 
 async def watch(node: Node, args: Nothing, send: SendItem) -> None:
-    """The state now, and after every event that may have changed it; changes in between are seen together."""
-    async with node.bus.subscribe("**", capacity=1, overflow="drop_oldest", name="node.watch") as events:
-        await send(node.state())
-        async for _ in events:
-            await send(node.state())
+    """The state now and whenever it has changed, at most every `WATCH_S`; changes in between are seen together.
+
+    Looks at the state instead of following events: a flood of events costs nothing here, no queue overflows, and
+    what changes without an event is seen as well.
+    """
+    seen: State | None = None
+    while True:
+        now = node.state()
+        if (timeless := _timeless(now)) != seen:
+            seen = timeless
+            await send(now)
+        await trio.sleep(WATCH_S)
+
+
+def _timeless(state: State) -> State:
+    """The state without what passing time alone changes."""
+    services = [replace(service, since_s=0.0) for service in state.services]
+    return replace(state, uptime_s=0.0, services=services)
 
 
 async def events(node: Node, args: EventsArgs, send: SendItem) -> None:
-    async with node.bus.subscribe(args.pattern, capacity=EVENTS_WAITING, overflow="drop_oldest") as arriving:
+    subscription = node.bus.subscribe(args.pattern, capacity=EVENTS_WAITING, overflow="drop_oldest", name="node.events")
+    async with subscription as arriving:
         async for event in arriving:
             await send(item_of(event))
 
