@@ -17,6 +17,7 @@ from .conftest import Run
 
 LIFE = [
     *("init", "up", "state", "status", "identity show", "identity sign", "identity verify", "identity card"),
+    *("seal", "unseal"),
     *("identity export", "identity import", "identity rotate", "identity request", "identity apply"),
     *("service list", "service show", "service stop", "service start", "service restart", "service kill"),
     *("config list", "config get", "config set", "events", "logs", "doctor", "schema", "explain", "completion"),

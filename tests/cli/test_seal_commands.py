@@ -1,0 +1,269 @@
+"""Files sealed by one node and unsealed by another, by command, with running nodes and without."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nzcore.cli.spawn import own_command, own_environment
+from nzcore.ipc.client import Client
+from nzcore.ipc.path import socket_path
+
+from .conftest import Ended, Run, make_home, spawn
+
+CONTENT = b"dear bob" * 20_000
+CHUNK = 65_408
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the homes of alice, whose node rests, and bob, whose node rests too; cards and words beside."""
+    folder = tmp_path_factory.mktemp("sealing")
+    for who in ("alice", "bob"):
+        make_home(folder / who, "--name", who, "--no-passphrase", "--mnemonic-out", str(folder / f"{who}.words"))
+        (folder / f"{who}.card").write_text(spawn("--home", str(folder / who), "identity", "card").out)
+    return folder
+
+
+@pytest.fixture
+def letter(tmp_path: Path) -> Path:
+    path = tmp_path / "letter"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def sealed(run: Run, places: Path, letter: Path) -> Path:
+    """The letter, from alice to bob."""
+    made = run("--home", places / "alice", "seal", "--to", places / "bob.card", letter)
+    assert made.code == 0, made.err
+    return letter.with_name("letter.sealed")
+
+
+def node_of(place: Path) -> str:
+    return str(spawn("--home", str(place), "--json", "identity", "show").json["node"])
+
+
+def test_what_alice_seals_bob_unseals(run: Run, places: Path, letter: Path, tmp_path: Path) -> None:
+    made = run("--home", places / "alice", "--json", "seal", letter, "--to", places / "bob.card").json
+    envelope = tmp_path / "letter.sealed"
+    assert made == {"file": str(envelope), "to": node_of(places / "bob"), "bytes": envelope.stat().st_size}
+    letter.unlink()
+    opened = run("--home", places / "bob", "--json", "unseal", envelope).json
+    assert set(opened) == {"file", "from", "bytes"}
+    assert (opened["file"], opened["bytes"]) == (str(letter), len(CONTENT))
+    assert (opened["from"]["node"], opened["from"]["name"]) == (node_of(places / "alice"), "alice")
+    assert opened["from"]["identity"].startswith("nzi1")
+    assert letter.read_bytes() == CONTENT
+    assert letter.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["letter", "letter.sealed"]
+
+
+def test_a_card_is_taken_as_text_and_a_certificate_too(run: Run, places: Path, letter: Path, tmp_path: Path) -> None:
+    texts = [(places / "bob.card").read_text().strip(), (places / "bob" / "certificate").read_text().strip()]
+    for index, text in enumerate(texts):
+        made = run("--home", places / "alice", "--json", "seal", letter, "--to", text, "-o", tmp_path / str(index))
+        assert made.json["to"] == node_of(places / "bob")
+
+
+def test_files_pass_through_pipes(places: Path) -> None:
+    piped = (
+        f"'{own_command()[0]}' -P -m nzcore --home alice seal --to bob.card - -o - | "
+        f"'{own_command()[0]}' -P -m nzcore --home bob unseal - -o -"
+    )
+    ended = subprocess.run(
+        ["sh", "-c", piped],
+        input=CONTENT,
+        cwd=places,
+        env=own_environment(),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stdout == CONTENT
+    assert b"from      alice  nzn1" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda data: data[:-1], "envelope.truncated"),
+        (lambda data: data[:72], "envelope.truncated"),
+        (lambda data: data[: 72 + CHUNK + 19], "envelope.truncated"),
+        (lambda data: data + b"\0", "envelope.trailing"),
+        (lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:], "envelope.damaged"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "envelope.damaged"),
+        (lambda data: data[72:], "envelope.not-an-envelope"),
+        (lambda data: b"", "envelope.truncated"),
+    ],
+)
+def test_nothing_is_left_of_an_envelope_that_is_not_whole(
+    run: Run, places: Path, sealed: Path, tmp_path: Path, change: Callable[[bytes], bytes], code: str
+) -> None:
+    sealed.write_bytes(change(sealed.read_bytes()))
+    before = sorted(tmp_path.iterdir())
+    refused = run("--home", places / "bob", "--json", "unseal", sealed, "-o", tmp_path / "out")
+    assert (refused.code, refused.out, refused.error["code"]) == (1, "", code)
+    assert sorted(tmp_path.iterdir()) == before
+    piped = run("--home", places / "bob", "unseal", sealed, "-o", "-")
+    assert (piped.code, piped.out) == (1, "")
+
+
+def test_another_node_is_told_that_it_is_not_meant(run: Run, places: Path, sealed: Path, tmp_path: Path) -> None:
+    refused = run("--home", places / "alice", "--json", "unseal", sealed, "-o", tmp_path / "out")
+    assert (refused.code, refused.error["code"]) == (1, "envelope.other-recipient")
+
+
+@pytest.mark.parametrize("command", ["seal", "unseal"])
+def test_an_existing_file_is_never_replaced(run: Run, places: Path, sealed: Path, letter: Path, command: str) -> None:
+    words = {"seal": ("seal", "--to", places / "bob.card", letter), "unseal": ("unseal", sealed)}[command]
+    kept = {path: path.read_bytes() for path in (sealed, letter)}
+    refused = run("--home", places / ("alice" if command == "seal" else "bob"), "--json", *words)
+    assert (refused.code, refused.error["code"]) == (1, "cli.file-exists")
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "code"),
+    [
+        (("seal", "--to", "CARD", "/nonexistent", "-o", "out"), 1, "cli.unreadable"),
+        (("seal", "--to", "CARD", "LETTER", "-o", "/nonexistent/out"), 1, "cli.unwritable"),
+        (("seal", "--to", "WORDS", "LETTER", "-o", "out"), 1, "identity.bad-card"),
+        (("seal", "--to", "nzc:AAAA", "LETTER", "-o", "out"), 1, "identity.bad-text"),
+        (("seal", "--to", "nobody", "LETTER", "-o", "out"), 3, "ipc.not-running"),
+        (("seal", "--to", "CARD", "-"), 2, "cli.usage"),
+        (("seal", "--to", "CARD", "LETTER", "-o", "-"), 2, "cli.usage"),
+        (("seal", "--to", "CARD", "-", "-o", "out", "--passphrase-file", "-"), 2, "cli.usage"),
+        (("seal", "LETTER"), 2, "cli.usage"),
+        (("unseal", "LETTER"), 2, "cli.usage"),
+        (("unseal", "LETTER", "-o", "out"), 1, "envelope.not-an-envelope"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(
+    run: Run,
+    places: Path,
+    letter: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    exit_code: int,
+    code: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    real = {"CARD": str(places / "bob.card"), "WORDS": str(places / "bob.words"), "LETTER": str(letter)}
+    ended = run("--home", places / "alice", "--json", *(real.get(word, word) for word in words))
+    assert (ended.code, ended.out, ended.error["code"]) == (exit_code, "", code)
+    assert list(tmp_path.iterdir()) == [letter]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["seal", "unseal"])
+def test_a_command_that_is_told_to_end_leaves_no_half_file(
+    places: Path, sealed: Path, tmp_path: Path, command: str, number: signal.Signals
+) -> None:
+    pipe, data = tmp_path / "pipe", sealed.read_bytes()[: 72 + CHUNK + 19]
+    os.mkfifo(pipe)
+    before = sorted(tmp_path.iterdir())
+    words = {
+        "seal": ("--home", str(places / "alice"), "seal", "--to", str(places / "bob.card")),
+        "unseal": ("--home", str(places / "bob"), "unseal"),
+    }[command]
+    process = subprocess.Popen(
+        [*own_command(), *words, str(pipe), "-o", str(tmp_path / "out")], env=own_environment(), stderr=subprocess.PIPE
+    )
+    with process, pipe.open("wb") as feed:  # opens when the command reads: by then the new file is begun
+        feed.write(data)
+        feed.flush()
+        assert len(list(tmp_path.glob(".nzcore-*.part"))) == 1
+        process.send_signal(number)
+        process.wait(timeout=60)
+    assert process.returncode == 130
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_home_with_a_passphrase_asks_before_the_work_and_once(
+    run: Run, places: Path, letter: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\n")
+    secret.chmod(0o600)
+    home = tmp_path / "carol"
+    make_home(home, "--name", "carol", "--passphrase-file", str(secret))
+    card = tmp_path / "carol.card"
+    card.write_text(spawn("--home", str(home), "identity", "card", "--passphrase-file", str(secret)).out)
+    refused = run("--home", home, "--json", "seal", "--to", card, letter)
+    assert (refused.code, refused.error["code"]) == (2, "cli.passphrase-needed")
+    given = spawn(
+        "--home", str(home), "seal", "--to", str(card), str(letter), "--passphrase-file", "-", stdin="correct horse\n"
+    )
+    assert given.code == 0, given.err
+    opened = spawn(
+        *("--home", str(home), "--json", "unseal", f"{letter}.sealed", "-o", str(tmp_path / "opened")),
+        *("--passphrase-file", "-"),
+        stdin="correct horse\n",
+    )
+    assert opened.json["from"]["known"] is True  # its own
+
+
+# With a running node, which knows peers.
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of dora, whose node runs and has nobody to talk to."""
+    home = tmp_path_factory.mktemp("dora") / "home"
+    make_home(home, "--name", "dora", "--no-passphrase")
+    started = spawn("--home", str(home), "--json", "up", "-d")
+    assert started.code == 0, started.err
+    yield home
+    assert spawn("--home", str(home), "down").code == 0
+
+
+def call(home: Path, operation: str, **args: object) -> Any:
+    with Client(socket_path(home)) as client:
+        return client.call(operation, args)
+
+
+@pytest.mark.real
+def test_a_running_node_seals_for_peers_and_knows_senders(
+    run: Run, places: Path, running: Path, letter: Path, tmp_path: Path
+) -> None:
+    """Eve is a stranger, then a peer, then rotates her keys."""
+    eve, words, card = tmp_path / "eve", tmp_path / "eve.words", tmp_path / "eve.card"
+    make_home(eve, "--name", "eve", "--no-passphrase", "--mnemonic-out", str(words))
+    old = run("--home", eve, "identity", "card").out.strip()
+    card.write_text(run("--home", running, "identity", "card").out)
+
+    def seal(home: Path, to: object, out: str) -> Ended:
+        return run("--home", home, "--json", "seal", letter, "--to", str(to), "-o", tmp_path / out)
+
+    def unseal(home: Path, name: str) -> Ended:
+        (tmp_path / "out").unlink(missing_ok=True)
+        return run("--home", home, "--json", "unseal", tmp_path / name, "-o", tmp_path / "out")
+
+    assert seal(eve, card, "first").code == 0
+    assert unseal(running, "first").json["from"]["known"] is False
+    assert seal(running, "evelyn", "to stranger").error["code"] == "node.unknown-peer"
+
+    call(running, "peer.add", card=old, name="evelyn")
+    sender = unseal(running, "first").json["from"]
+    assert (sender["name"], sender["known"]) == ("evelyn", True)
+    (tmp_path / "evelyn").write_text((places / "bob.card").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)  # a file of a peer's name is not the peer
+        assert seal(running, "evelyn", "second").json["to"] == sender["node"]
+        assert seal(running, "eve", "third").json["to"] == sender["node"]
+    assert unseal(eve, "second").code == 0
+    assert (tmp_path / "out").read_bytes() == CONTENT
+
+    assert run("--home", eve, "identity", "rotate", "--mnemonic-file", words).code == 0
+    assert unseal(eve, "second").error["code"] == "envelope.other-keys"
+    call(running, "peer.add", card=run("--home", eve, "identity", "card").out.strip())
+    assert unseal(running, "first").error["code"] == "envelope.sender-rotated"
+    assert seal(running, old, "fourth").code == 0  # an old card, and yet for the keys that eve has now
+    assert unseal(eve, "fourth").code == 0
