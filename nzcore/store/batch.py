@@ -58,7 +58,8 @@ class Batcher(Generic[Item, Result]):
 
     async def submit(self, item: Item, weight: int = 0) -> Result:
         """The outcome of one item. Cancelled while it is queued, it is not worked on; later, it is, unseen."""
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if not self._led:  # whoever waits is cancelled in waiting; a leader has to ask
+            await trio.lowlevel.checkpoint_if_cancelled()
         while len(self._queue) >= self._max_waiting:
             await self._room.park()
         ticket: _Ticket[Item, Result] = _Ticket(item, weight)

@@ -83,7 +83,7 @@ class AsyncioBridge:
     @property
     def alive(self) -> bool:
         """Whether calls are taken."""
-        return self._thread is not None and not self._closing and not self._down.is_set()
+        return self._thread is not None and not (self._closing or self._ending or self._down.is_set())
 
     def statistics(self) -> dict[str, int]:
         """Calls inside now, the most ever inside, callers waiting to get in."""

@@ -77,14 +77,7 @@ class Database(SealedKV):
 
     async def __aexit__(self, *_: object) -> None:
         self._open = False
-        with trio.CancelScope(shield=True):  # likewise
-            if self._bridge.alive:
-                await self._bridge.run(self._disconnect)
-                return
-            # aiosqlite's threads outlive the loop that they answer to, and would keep the process from ending.
-            for connection in (self._reader, self._writer):
-                await trio.to_thread.run_sync(connection.stop)
-                await trio.to_thread.run_sync(connection._thread.join, DISK_S)
+        await self._release(self._reader, self._writer)
 
     @property
     def head(self) -> Head:
@@ -110,16 +103,14 @@ class Database(SealedKV):
             while await self._bridge.run(connection.call, scrub.step):
                 pass
         finally:
-            if self._bridge.alive:
-                with trio.CancelScope(shield=True):  # at most one page
-                    await self._bridge.run(connection.close)
+            await self._release(connection)
         return scrub.rows
 
     async def _fetch(self, place: bytes) -> StoredRow | None:
         return await self._reads.submit(place)
 
     async def _apply(self, operations: list[Operation]) -> list[int]:
-        return await self._writes.submit(operations, sum(len(op.value or b"") for op in operations))
+        return await self._writes.submit(operations, sum([len(op.value or b"") for op in operations]))
 
     async def _scan(self, tag: bytes, after: bytes, limit: int) -> list[StoredRow]:
         return await self._run(self._reader, partial(scan, self._reader_connection), tag, after, limit)
@@ -143,6 +134,17 @@ class Database(SealedKV):
         if not self._open:
             raise self._closed_error()
         return await self._bridge.run(connection.call, fn, *args)
+
+    async def _release(self, *connections: _Connection) -> None:
+        """Closes connections and sees their threads end, also when the bridge has died or dies meanwhile."""
+        with trio.CancelScope(shield=True):  # bounded by DISK_S
+            try:
+                await self._bridge.run(self._close, connections)
+            except UnavailableError:
+                # aiosqlite's threads outlive the loop that they answer to, and would keep the process from ending.
+                for connection in connections:
+                    await trio.to_thread.run_sync(connection.stop)
+                    await trio.to_thread.run_sync(connection._thread.join, DISK_S)
 
     # --- in the asyncio thread
 
@@ -173,7 +175,8 @@ class Database(SealedKV):
             raise refusal
         return connection
 
-    async def _disconnect(self) -> None:
-        # The reader first, so that closing the writer, as the last one, empties the write-ahead log.
-        await self._reader.close()
-        await self._writer.close()
+    async def _close(self, connections: tuple[_Connection, ...]) -> None:
+        # The writer last, so that closing it empties the write-ahead log.
+        for connection in connections:
+            await connection.close()
+            connection._thread.join(DISK_S)  # it has nothing left to do

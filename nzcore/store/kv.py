@@ -193,6 +193,8 @@ class SealedKV(ABC):
         return self._indexes.select(ns, prefix)
 
     def _committed(self, operations: Sequence[Operation], versions: Sequence[int]) -> None:
+        if self._watchers.idle and self._indexes.idle:
+            return
         for operation, version in zip(operations, versions, strict=True):
             deleted = operation.value is None
             self._indexes.note(operation.ns, operation.name, present=not deleted)

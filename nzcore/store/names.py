@@ -37,6 +37,11 @@ class NameIndexes:
         self._indexes: dict[str, _Index] = {}  # in the order of their last listing
         self._loading: dict[str, list[dict[str, bool]]] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to keep up."""
+        return not self._indexes and not self._loading
+
     def has(self, ns: str) -> bool:
         """Whether `select` can answer without reading."""
         return ns in self._indexes

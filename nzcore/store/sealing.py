@@ -72,8 +72,8 @@ class Sealer:
     def seal_row(self, transaction: TransactionSealer, place: bytes, version: int, name: str, value: bytes) -> bytes:
         """Salt and ciphertext of a row. Rows are sealed in the order of their indexes, one for every index."""
         encoded = name.encode()
-        aad = place + _VERSION.pack(version)
-        index, sealed = transaction.seal(aad, _NAME.pack(len(encoded)) + encoded + value)
+        plain = b"".join((_NAME.pack(len(encoded)), encoded, value))  # one copy of the value
+        index, sealed = transaction.seal(place + _VERSION.pack(version), plain)
         assert index == version & 0xFFFF
         return transaction.salt + sealed
 

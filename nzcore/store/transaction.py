@@ -87,10 +87,10 @@ class Table:
             outcome = plan.admit(request)
             outcomes.append(outcome)
             if isinstance(outcome, list):
-                fresh = {op.ns for op in request if op.value is not None} - namespaces
-                for ns in sorted(fresh):
-                    plan.admit([Operation(self._sealer.place("", ns), "", ns, b"", None)])
-                namespaces |= fresh
+                for op in request:
+                    if op.ns not in namespaces and op.value is not None:
+                        plan.admit([Operation(self._sealer.place("", op.ns), "", op.ns, b"", None)])
+                        namespaces |= {op.ns}
         if plan.changed:
             self._connection.executemany(_PUT, plan.rows())
             self._connection.executemany(_DELETE, plan.deletions())
@@ -137,9 +137,10 @@ class _Plan:
         # A transaction may name a place twice: what a later operation finds is what an earlier one leaves.
         left: dict[bytes, int] = {}
         for op in request:
-            there = left[op.place] if op.place in left else self._present.get(op.place, (0, 0))[0]
-            if op.expect is not None and op.expect != there:
-                return UsageError("store.conflict", version=there, expected=op.expect)
+            if op.expect is not None:
+                there = left[op.place] if op.place in left else self._present.get(op.place, (0, 0))[0]
+                if op.expect != there:
+                    return UsageError("store.conflict", version=there, expected=op.expect)
             left[op.place] = 0 if op.value is None else _NEW
         return [self._remove(op) if op.value is None else self._store(op, op.value) for op in request]
 

@@ -93,6 +93,11 @@ class Watchers:
     def __init__(self) -> None:
         self._by_namespace: dict[str, set[Watch]] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody watches."""
+        return not self._by_namespace
+
     @contextmanager
     def registered(self, ns: str, watch: Watch) -> Iterator[None]:
         """Hands changes of `ns` to `watch` meanwhile; closes it afterwards."""
