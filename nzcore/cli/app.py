@@ -31,7 +31,7 @@ COMMANDS = {
     "doctor": Entry("doctor", "Check the node and its folder, or the way to a peer."),
     "schema": Entry("schema", "JSON Schema of what the node can be asked."),
     "explain": Entry("explain", "Say what a code means and what to try."),
-    "demo": Entry("demo", "See a real node live, fail, heal and stop."),
+    "demo": Entry("demo", "See real nodes live, meet, fail, heal and stop."),
     "completion": Entry("completion", "Print the completion script of a shell."),
 }
 

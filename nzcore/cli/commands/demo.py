@@ -18,7 +18,7 @@ from nzcore.cli.session import Session
 @click.option("--keep", is_flag=True, help="Leave the folder, and say how to play on.")
 @click.pass_obj
 def command(session: Session, keep: bool) -> int:
-    """See a real node live, fail, heal and stop.
+    """See real nodes live, meet, fail, heal and stop.
 
     All of it happens in a temporary folder, with processes of its own; nothing is left behind.
     """
@@ -81,5 +81,9 @@ def _end(result: dict[str, Any]) -> Iterator[output.Block]:
         yield output.Line(f"failed: {result['steps'][-1]['detail']}", "red")
     if folder := result.get("folder"):
         yield f"play on:  nzcore --home {folder}/alice up -d"
+        yield f"          nzcore --home {folder}/bob up -d"
+        yield f"          nzcore --home {folder}/alice peer ping bob"
         yield f"          nzcore --home {folder}/alice state"
-        yield f"clear up: nzcore --home {folder}/alice down; rm -r {folder}"
+        yield f"clear up: nzcore --home {folder}/alice down"
+        yield f"          nzcore --home {folder}/bob down"
+        yield f"          rm -r {folder}"

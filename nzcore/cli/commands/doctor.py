@@ -25,8 +25,12 @@ def command(session: Session, peer: str | None) -> int:
     With PEER: name, address, TCP, handshake, trust and scope, up to the step that fails. Exits with 1 if anything is
     wrong, and says what to try.
     """
-    checks = _climb(session, peer) if peer is not None else [*_examine(session), *_ask_node(session)]
-    session.show(checks, _human)
+    if peer is None:
+        checks = [*_examine(session), *_ask_node(session)]
+        session.show(checks, _findings)
+    else:
+        checks = _climb(session, peer)
+        session.show(checks, lambda climbed: _ladder(peer, climbed))
     return 0 if all(check["ok"] for check in checks) else FAILED
 
 
@@ -57,13 +61,22 @@ def _ask_node(session: Session) -> list[dict[str, Any]]:
     return [{"check": "node answers", "ok": True, "detail": "it runs and answers", "hint": ""}, *answer]
 
 
-def _human(checks: list[dict[str, Any]]) -> Iterator[output.Block]:
-    """The verdict, then a line for each check, and under a failed one what to try."""
+def _findings(checks: list[dict[str, Any]]) -> Iterator[output.Block]:
     bad = [check for check in checks if not check["ok"]]
-    if bad:
-        yield output.Line(f"{len(bad)} of {len(checks)} checks failed", "red")
+    yield output.Line(f"{len(bad)} of {len(checks)} checks failed", "red") if bad else output.Line("all well", "green")
+    yield from _lines(checks)
+
+
+def _ladder(peer: str, checks: list[dict[str, Any]]) -> Iterator[output.Block]:
+    if checks[-1]["ok"]:
+        yield output.Line(f"nothing stands between this node and {peer}", "green")
     else:
-        yield output.Line("all well", "green")
+        yield output.Line(f"the way to {peer} ends at: {checks[-1]['check']}", "red")
+    yield from _lines(checks)
+
+
+def _lines(checks: list[dict[str, Any]]) -> Iterator[output.Block]:
+    """A line for each check, and under a failed one what to try."""
     width = max(_WIDTH, *(len(check["check"]) for check in checks))
     for check in checks:
         mark = "ok" if check["ok"] else "FAILED"

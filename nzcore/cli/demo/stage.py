@@ -20,6 +20,10 @@ COMMAND_S = 30.0  # how long one command of the demo may take on a busy machine
 STOP_S = 10.0  # how long a node may take to stop before it is killed
 
 
+LOOPBACK = "tcp://127.0.0.1:0"
+"""Where the players listen: a demo shows nothing to the network that the machine is in."""
+
+
 class Player:
     """One node of the demo: its home and, while it runs, its process."""
 
@@ -39,6 +43,12 @@ class Player:
             raise failed(f"`nzcore {' '.join(words)}` of {self.name}: {_complaint(ended.stderr)}")
         return json.loads(ended.stdout)
 
+    def make(self) -> None:
+        """Makes the player's home, as `init` does. *Raises* as `command`."""
+        words = self.home.parent / f"{self.name}.words"
+        made = self.command("init", "--name", self.name, "--no-passphrase", "--mnemonic-out", str(words))
+        self.node = str(made["node"])
+
     def ask(self, operation: str, **args: Any) -> Any:
         """One operation over the socket. *Raises* as `Client.call`."""
         with Client(socket_path(self.home), timeout_s=COMMAND_S) as client:
@@ -50,7 +60,7 @@ class Player:
         log = (self.home.parent / f"{self.name}.stderr").open("wb")
         with log:
             self.process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
-                [*own_command(), "--home", str(self.home), "--json", "up"],
+                [*own_command(), "--home", str(self.home), "--json", "up", "--listen", LOOPBACK, "--no-mdns"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -62,6 +72,7 @@ class Player:
         if not line:
             raise failed(f"{self.name} did not start: {_complaint(Path(log.name).read_bytes())}")
         ready: dict[str, Any] = json.loads(line)
+        self.ask("config.set", name="net.listen", value=ready["listen"])  # the same port when it is started again
         return ready
 
     def down(self) -> int:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from nzcore.base.errors import NzError
 from nzcore.cli.demo.stage import Player, Stage, failed
 
-ALICE = "alice"
+ALICE, BOB, CAROL = "alice", "bob", "carol"
+PINGS = 5
 
 
 class Step(NamedTuple):
@@ -18,9 +20,8 @@ class Step(NamedTuple):
 
 def _init(stage: Stage) -> str:
     alice = stage.player(ALICE)
-    made = alice.command("init", "--name", ALICE, "--no-passphrase", "--mnemonic-out", str(stage.folder / "words.txt"))
-    alice.node = made["node"]
-    return str(alice.node)
+    alice.make()
+    return alice.node
 
 
 def _up(stage: Stage) -> str:
@@ -54,11 +55,73 @@ def _heal(stage: Stage) -> str:
     return f"{victim} runs again after {restarts} restart{'' if restarts == 1 else 's'}"
 
 
+def _second(stage: Stage) -> str:
+    bob = _started(stage, BOB)
+    return f"{bob.name}, process {stage.pids[-1]}"
+
+
+def _cards(stage: Stage) -> str:
+    alice, bob = stage.player(ALICE), stage.player(BOB)
+    for player, other in ((alice, bob), (bob, alice)):
+        _give_card(other, player)
+    return f"{alice.name} knows {bob.name}, and {bob.name} knows {alice.name}"
+
+
+def _connect(stage: Stage) -> str:
+    stage.player(ALICE).command("peer", "connect", BOB)
+    (channel,) = stage.player(ALICE).ask("channel.list")
+    return f"an encrypted channel with {channel['peer']} at {channel['address']}"
+
+
+def _ping(stage: Stage) -> str:
+    told = stage.player(ALICE).command("peer", "ping", BOB, "--count", str(PINGS), "--interval", "0")
+    if told["received"] != PINGS:
+        raise failed(f"{told['received']} of {PINGS} answers came")
+    return f"{told['received']} answers, {told['rtt_ms']['avg']:.2f} ms on average"
+
+
+def _rekey(stage: Stage) -> str:
+    alice = stage.player(ALICE)
+    alice.ask("channel.rekey", peer=BOB)
+    stage.until("the change of keys", lambda: bool(_rekeys(alice)) and bool(_rekeys(stage.player(BOB))))
+    trip = alice.ask("peer.ping", peer=BOB)["rtt_ms"]
+    return f"new keys on both sides, and an answer under them in {trip:.2f} ms"
+
+
+def _stranger(stage: Stage) -> str:
+    """Somebody who knows alice's card, and whom alice doesn't know."""
+    carol, alice = _started(stage, CAROL), stage.player(ALICE)
+    _give_card(alice, carol)
+    try:
+        carol.ask("peer.connect", peer=ALICE)
+    except NzError as error:
+        known = [peer["name"] for peer in alice.ask("peer.list")]
+        if error.code != "handshake.not-admitted" or known != [BOB]:
+            raise
+        return f"{carol.name} hears: {error.message}"
+    raise failed(f"{alice.name} let a stranger in")
+
+
 def _down(stage: Stage) -> str:
-    code = stage.player(ALICE).down()
-    if code:
-        raise failed(f"the node's process ended with {code}")
-    return "its process ended with 0"
+    codes = [player.down() for player in stage.players.values()]
+    if any(codes):
+        raise failed(f"their processes ended with {', '.join(map(str, codes))}")
+    return f"all {len(codes)} processes ended with 0"
+
+
+def _started(stage: Stage, name: str) -> Player:
+    player = stage.player(name)
+    player.make()
+    stage.start(name)
+    return player
+
+
+def _give_card(giver: Player, taker: Player) -> None:
+    taker.ask("peer.add", card=giver.ask("identity.card")["card"], name=giver.name)
+
+
+def _rekeys(player: Player) -> int:
+    return sum(channel["rekeys"] for channel in player.ask("channel.list"))
 
 
 def _service(player: Player, name: str) -> dict[str, Any]:
@@ -82,5 +145,11 @@ STEPS = (
     Step("state", "ask how it is", _ask),
     Step("kill", "crash one of its services", _kill),
     Step("heal", "see the service come back", _heal),
-    Step("down", "stop it", _down),
+    Step("second", "make and start another node", _second),
+    Step("cards", "let both add the other's card", _cards),
+    Step("connect", "open a channel", _connect),
+    Step("ping", "measure round trips on it", _ping),
+    Step("rekey", "renew its keys", _rekey),
+    Step("stranger", "see somebody unknown turned away", _stranger),
+    Step("down", "stop all of them", _down),
 )
