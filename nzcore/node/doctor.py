@@ -1,9 +1,12 @@
 """Examinations: what can be wrong with a home, and with a running node; each finding with the next thing to try."""
 
+import os
+import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -16,9 +19,21 @@ from nzcore.node.node import Node
 from nzcore.node.services import clock_problem, disk_problem
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.store import vault
-from nzcore.store.files import permissions_problem
+from nzcore.store.database import Database
+from nzcore.store.files import permissions_problem, read
+from nzcore.store.inline import InlineKV
 
-STORE_ANSWER_S = 5.0
+STORE_ANSWER_S = 4.0
+"""Seconds within which a healthy store answers a read; with the next one below what a command waits for the doctor."""
+
+SCRUB_S = 4.0
+"""Seconds that reading the whole store may take here; what a larger one holds is read as it is used."""
+
+TEXT_BYTES = 8192
+"""Longest certificate that is looked at: a whole one has below 1 KiB."""
+
+LOG_BYTES = 4096
+"""Free bytes that the log's next lines need."""
 
 
 def check_home(home: Home) -> list[Check]:
@@ -33,7 +48,10 @@ async def check_node(node: Node) -> list[Check]:
         for info in node.supervisor.list()
     ]
     found.append(_check("events", lambda: _events(node)))
-    found.append(await _store_answers(node))
+    found.append(_check("kept keys", lambda: _kept_keys(node)))
+    found.append(_check("saved settings", lambda: _saved_settings(node)))
+    found.append(await _checked("store", partial(_store_answers, node)))
+    found.append(await _checked("stored rows", partial(_scrub, node)))
     return found
 
 
@@ -43,6 +61,8 @@ def _home_checks(home: Home) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "settings", lambda: _settings(home)
     yield "certificate", lambda: _certificate(home)
     yield "vault", lambda: _vault(home)
+    yield "network", lambda: _network(home)
+    yield "log", lambda: _log(home)
     yield "disk", lambda: _disk(home)
     yield "clock", _clock
     yield "socket", lambda: f"commands reach the node at {socket_path(home.path)}"
@@ -60,10 +80,24 @@ class _Finding(Exception):
 def _check(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(check=name, ok=True, detail=look())
-    except _Finding as finding:
-        return Check(check=name, ok=False, detail=finding.detail, hint=finding.hint)
-    except NzError as error:
+    except (_Finding, NzError, OSError) as error:
+        return _failed(name, error)
+
+
+async def _checked(name: str, look: Callable[[], Awaitable[str]]) -> Check:
+    try:
+        return Check(check=name, ok=True, detail=await look())
+    except (_Finding, NzError, OSError) as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: "_Finding | NzError | OSError") -> Check:
+    if isinstance(error, _Finding):
+        return Check(check=name, ok=False, detail=error.detail, hint=error.hint)
+    if isinstance(error, NzError):
         return Check(check=name, ok=False, detail=error.message, hint=error.hint)
+    detail = f"cannot look at {error.filename or 'it'}: {error.strerror or type(error).__name__}"
+    return Check(check=name, ok=False, detail=detail, hint="check its owner and its mode")
 
 
 def _home(home: Home) -> str:
@@ -87,10 +121,12 @@ def _settings(home: Home) -> str:
 
 
 def _certificate(home: Home) -> str:
+    anew = "`nzcore up` writes it anew from the vault"
     try:
-        certificate = Certificate.parse_text(home.certificate.read_text(encoding="ascii"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise _Finding(f"cannot read {home.certificate}: {error}", "`nzcore up` writes it anew") from error
+        certificate = Certificate.parse_text(read(home.certificate, TEXT_BYTES).decode("ascii"))
+    except (UnicodeDecodeError, NzError) as error:
+        why = error.message if isinstance(error, NzError) else "it is not text"
+        raise _Finding(f"{home.certificate} is no certificate: {why}", anew) from error
     return f"{certificate.node.text}, epoch {certificate.epoch}"
 
 
@@ -101,8 +137,29 @@ def _vault(home: Home) -> str:
         secret_files.append(home.vault_key)
     for path in secret_files:
         if problem := permissions_problem(path):
-            raise _Finding(problem, f"chmod 600 {path}")
+            raise _Finding(problem, _private_hint(path))
     return f"sealed under a {'key file' if lock == 'key-file' else lock}"
+
+
+def _private_hint(path: Path) -> str:
+    return f"chmod 600 {path}" if path.is_file() else "restore it from a copy of the home"
+
+
+def _network(home: Home) -> str:
+    return "open to every node that is trusted" if home.read_network_secret() is None else "closed: it has a secret"
+
+
+def _log(home: Home) -> str:
+    """Writes nothing: asks whether the next line could be appended."""
+    if not home.log.exists():
+        return "none yet"
+    if problem := permissions_problem(home.log):
+        raise _Finding(problem, _private_hint(home.log))
+    if not os.access(home.log, os.W_OK) or not os.access(home.logs, os.W_OK | os.X_OK):
+        raise _Finding(f"{home.log} cannot be written", "check its owner and its mode")
+    if shutil.disk_usage(home.logs).free < LOG_BYTES:
+        raise _Finding(f"the disk of {home.log} is full", "free some space, or move the home")
+    return f"{home.log} can be written"
 
 
 def _disk(home: Home) -> str:
@@ -124,22 +181,52 @@ def _service(state: str, last_error: str) -> str:
 
 
 def _events(node: Node) -> str:
+    """Losses of a subscriber that is still there are its problem now; those of one that has left are history."""
     stats = node.bus.stats()
-    if stats.dropped:
-        slow = ", ".join(f"{one.subscriber} ({one.dropped})" for one in stats.subscriptions if one.dropped)
+    slow = [f"{one.subscriber} ({one.dropped})" for one in stats.subscriptions if one.dropped]
+    if slow:
         raise _Finding(
-            f"{stats.dropped} of {stats.emitted} events were dropped", f"slow subscribers: {slow or 'gone by now'}"
+            f"{stats.dropped} of {stats.emitted} events were dropped", f"slow subscribers: {', '.join(slow)}"
         )
-    return f"{stats.emitted} so far, none dropped"
+    gone = f"{stats.dropped} dropped by subscribers that have left" if stats.dropped else "none dropped"
+    failures = f", {stats.handler_failures} handlers raised" if stats.handler_failures else ""
+    return f"{stats.emitted} so far, {gone}{failures}"
 
 
-async def _store_answers(node: Node) -> Check:
+def _kept_keys(node: Node) -> str:
+    """What a crash would bring back is what the node runs with, and what it shows in public."""
+    certificate = node.identity.certificate
+    if node.identity.kept().encoded != certificate.encoded:
+        raise _Finding("the vault holds other keys than the node runs with", "restart the node to take them up")
     try:
-        with trio.fail_after(STORE_ANSWER_S):
-            await node.kv().get("node", "check")
-    except trio.TooSlowError:
-        hint = "`nzcore service restart store --force`"
-        return Check(check="store", ok=False, detail=f"no answer in {STORE_ANSWER_S:g} s", hint=hint)
-    except NzError as error:
-        return Check(check="store", ok=False, detail=error.message, hint=error.hint)
-    return Check(check="store", ok=True, detail="it answers")
+        public = read(node.home.certificate, TEXT_BYTES)
+    except NzError:
+        public = b""
+    if public != certificate.text.encode("ascii"):
+        raise _Finding(f"{node.home.certificate} is not the one in the vault", "restart the node: it is written anew")
+    return f"vault and certificate agree on epoch {certificate.epoch}"
+
+
+def _saved_settings(node: Node) -> str:
+    """That a change waits is as it should be, so it is said and not held against the node."""
+    saved = {one.name: one.value for one in config.settings(config.load(node.home.config))}
+    changed = [one.name for one in config.settings(node.saved_config) if saved[one.name] != one.value]
+    return f"changed since the start, used from the next one on: {', '.join(changed)}" if changed else "all in use"
+
+
+async def _store_answers(node: Node) -> str:
+    with trio.move_on_after(STORE_ANSWER_S):
+        await node.kv().get("node", "check")
+        return "it answers"
+    raise _Finding(f"no answer in {STORE_ANSWER_S:g} s", "`nzcore service restart store --force`")
+
+
+async def _scrub(node: Node) -> str:
+    """Reads every row against the sealed sum, one reader at a time; more than fits the time is said, not guessed."""
+    kv = node.kv()
+    if not isinstance(kv, Database | InlineKV):
+        return "this store has nothing to read through"
+    with trio.move_on_after(SCRUB_S):
+        async with node.scrubbing:
+            return f"all {await kv.verify()} rows open, and agree with the sealed sum"
+    return f"too many rows to read in {SCRUB_S:g} s; nothing was wrong with those that were"

@@ -62,6 +62,8 @@ class Node:
         """Each says what it finds wrong, one line a problem; the supervisor's own word is added."""
         self.kv: Callable[[], KV] = _no_store
         """The store, which must not be kept: it is another one after the service restarted."""
+        self.scrubbing = trio.Lock()
+        """Held while the whole store is read: once at a time is enough."""
         self._rng = rng
         self._supervisor: Supervisor | None = None
         self._ready_at: float | None = None
