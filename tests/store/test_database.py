@@ -14,6 +14,7 @@ from nzcore.store.bridge import AsyncioBridge
 from nzcore.store.database import Database
 from nzcore.store.kv import Entry, Put
 from nzcore.store.names import NameIndexes
+from nzcore.store.sealing import StoredRow
 
 KEY = StoreKey(bytes(range(32)))
 
@@ -31,25 +32,34 @@ async def test_writers_who_come_together_share_commits_and_readers_share_calls(t
         assert kv.head.rows == 101
 
 
-async def test_a_long_listing_keeps_neither_readers_nor_writers_waiting(tmp_path: Path) -> None:
+async def test_a_listing_between_two_pages_keeps_neither_readers_nor_writers_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with AsyncioBridge() as bridge, Database(tmp_path / "store.db", KEY, bridge) as kv:
-        for start in range(0, 3000, 1000):
-            await kv.write([Put("notes", f"n{number:04}", b"") for number in range(start, start + 1000)])
+        await kv.write([Put("notes", f"n{number:04}", b"") for number in range(1000)])
+        paused, go_on, scan = trio.Event(), trio.Event(), kv._scan
         listed: list[str] = []
-        between = 0
+
+        async def slow_scan(tag: bytes, after: bytes, limit: int) -> list[StoredRow]:
+            page = await scan(tag, after, limit)
+            paused.set()
+            await go_on.wait()
+            return page
 
         async def list_all() -> None:
             listed.extend(await kv.list("notes"))
 
+        monkeypatch.setattr(kv, "_scan", slow_scan)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(list_all)
-            while not listed:
-                await kv.put("notes", f"while {between}", b"")
-                assert await kv.get("notes", "n0007") is not None
-                between += 1
-        assert between > 1
-        assert {f"n{number:04}" for number in range(3000)} <= set(listed)
-        assert len(await kv.list("notes")) == 3000 + between
+            await paused.wait()
+            await kv.put("notes", "new", b"x")
+            await kv.delete("notes", "n0007")
+            assert await kv.get("notes", "new") is not None
+            go_on.set()
+        expected = sorted({f"n{number:04}" for number in range(1000)} - {"n0007"} | {"new"})
+        assert listed == expected
+        assert await kv.list("notes") == expected
 
 
 async def test_a_page_of_large_values_is_short(tmp_path: Path) -> None:
