@@ -109,7 +109,8 @@ class Links:
     async def adopt(self, wire: Wire, met: Met) -> OpenLink | None:
         """Makes a link of a finished handshake, if it is to stay; else says why in CLOSE. Takes `wire` over.
 
-        Returns the link to this peer that stays, or None where that is neither. Cancelled, it has closed `wire`.
+        Returns the link to this peer that stays, perhaps over already, or None where that is neither. Cancelled, it
+        has closed `wire`.
         """
         fresh = met.established
         node = fresh.certificate.node
@@ -204,7 +205,7 @@ class Links:
             pass
         return False
 
-    def _install(self, wire: Wire, met: Met) -> OpenLink | None:
+    def _install(self, wire: Wire, met: Met) -> OpenLink:
         fresh = met.established
         node = fresh.certificate.node
         link = Link(node, open_channel(self._local, fresh), wire, self, self._flusher)
@@ -212,7 +213,7 @@ class Links:
         self._open[node] = one
         self._tell_change()
         link.start(met.rest, met.leftover)
-        return None if link.is_over else one
+        return one
 
     def _tell_change(self) -> None:
         self._changed.set()

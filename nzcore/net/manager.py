@@ -285,7 +285,7 @@ class ChannelManager:
                 lambda address, worked: self._book.note_dial(node, address, worked=worked),
             )
             self._book.learn(met.established.certificate)
-            flight.link = await self._greeted(await self.links.adopt(wire, met))
+            flight.link = await self._greeted(await self.links.adopt(wire, met), node)
         except NzError as error:
             flight.error = error
         except Exception as error:  # a crash boundary, as in _welcome
@@ -294,17 +294,25 @@ class ChannelManager:
             self._flights.pop(node, None)
             flight.landed.set()
 
-    async def _greeted(self, one: OpenLink | None) -> OpenLink:
-        """The link once the other side has let us in. *Raises* DialFailed with what it said instead."""
-        if one is None:
-            raise DialFailed("channel.lost")
+    async def _greeted(self, one: OpenLink | None, node: NodeId) -> OpenLink:
+        """The link once the other side has let us in; where two dials crossed, the one that both sides keep.
+
+        *Raises* DialFailed with what the other side said instead.
+        """
+        code = "channel.lost"
         with trio.move_on_after(HANDSHAKE_S):
-            await one.link.greeted.wait()
-        if not one.link.greeted.is_set():
-            one.link.close("channel.dead")
-        if one.link.is_over:
-            raise DialFailed(one.link.closed_by, node=one.link.peer)
-        return one
+            while one is not None:
+                await one.link.greeted.wait()
+                if not one.link.is_over:
+                    return one
+                code = one.link.closed_by
+                if code != "net.duplicate":
+                    break
+                while (one := self.links.get(node)) is None:
+                    await self.links.wait_change()
+        if one is not None and not one.link.is_over:
+            one.link.close(code := "channel.dead")
+        raise DialFailed(code, node=node)
 
     async def _attempt(self, node: NodeId, address: Address) -> tuple[Wire, Met]:
         wire = await self._transport.dial(address, self._spawn)

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
 import trio
+import trio.testing
 
 from nzcore.base.errors import UnavailableError
 from nzcore.net.transport import Listener, OnWire, Transport

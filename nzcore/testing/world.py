@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import trio
+import trio.testing
 from msgspec.structs import replace
 
 from nzcore.base.ids import NodeId
@@ -31,6 +32,7 @@ from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
+from nzcore.node.secrets import Secrets
 from nzcore.node.services import StoreService
 from nzcore.node.setup import make_secrets
 from nzcore.proto.identity.mnemonic import Mnemonic
@@ -53,10 +55,10 @@ LOOK_S = 0.05
 
 
 class MemorySafe:
-    """Where a simulated node keeps its keys: nowhere. It holds what was put there last."""
+    """Where a simulated node keeps its keys. It holds what was put there last, unsealed."""
 
-    def __init__(self) -> None:
-        self.contents = b""
+    def __init__(self, contents: bytes) -> None:
+        self.contents = contents
 
     def replace(self, contents: bytes) -> None:
         self.contents = contents
@@ -82,18 +84,20 @@ class WorldNode:
     """One node of a world, through all its crashes and restarts. Made by `World.add`."""
 
     def __init__(
-        self, world: "World", name: str, host: str, words: str, identity: LocalIdentity, kv: KV, config: Config
+        self, world: "World", name: str, host: str, words: str, secrets: bytes, kv: KV, config: Config
     ) -> None:
         self.name = name
         self.host = host
         self.words = words
         """Its mnemonic, for rotations."""
-        self.identity = identity
+        self.safe = MemorySafe(secrets)
+        self.identity = LocalIdentity(self.safe, Secrets.decode(secrets), clock=self.wall_time)
         self.skew_s = 0.0
         """Seconds by which its wall clock is wrong."""
         self.config = config
+        self.kv = kv
+        """Its store, which outlives its crashes."""
         self._world = world
-        self._kv = kv
         self._node: Node | None = None
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
@@ -109,13 +113,18 @@ class WorldNode:
         assert self._node is not None, f"{self.name} does not run"
         return self._node
 
+    def wall_time(self) -> float:
+        """Seconds since 1970 by its own clock."""
+        return self._world.wall_time() + self.skew_s
+
     @property
     def is_running(self) -> bool:
         return not self._ended.is_set()
 
     def is_connected(self, other: "WorldNode") -> bool:
-        """Whether it has a channel to `other` that is open at this end."""
-        return self.is_running and self.node.channels.links.get(other.id) is not None
+        """Whether it has a channel to `other` and was greeted on it."""
+        one = self.node.channels.links.get(other.id) if self.is_running else None
+        return one is not None and one.link.greeted.is_set()
 
     async def call(self, operation: str, **args: Any) -> Any:
         """What an operation answers its owner, as plain values; streams are not for this. *Raises* as it does."""
@@ -165,10 +174,10 @@ class WorldNode:
             self.identity,
             self.config,
             world.transport(self.host),
-            wall_clock=lambda: world.wall_time() + self.skew_s,
+            wall_clock=self.wall_time,
             rng=random.Random(world.rng.getrandbits(64)),  # noqa: S311 - spreads retries, guards no secret
         )
-        store = StoreService(lambda: _Borrowed(self._kv), requires=())
+        store = StoreService(lambda: _Borrowed(self.kv), requires=())
         net = NetService(node.channels, node.peers, store, node.bus, node.config.net)
         node.kv = lambda: store.kv
         node.listening = net.listening
@@ -231,11 +240,11 @@ class World:
         index = sum(other.words == words for other in self.nodes.values())
         with Mnemonic.parse(words) as mnemonic:
             secrets = make_secrets(mnemonic, name=name, index=index, now=WallTime(int(self.wall_time())))
-        return await self._add(name, words, LocalIdentity(MemorySafe(), secrets, clock=self.wall_time), config)
+        return await self._add(name, words, secrets.encode(), config)
 
     async def clone(self, original: WorldNode, name: str) -> WorldNode:
-        """A second copy of a node, at another host, with the same keys and a store of its own: what must not be."""
-        return await self._add(name, original.words, original.identity, original.config)
+        """What must not be: a copy of a node's present keys, running at another host with a store of its own."""
+        return await self._add(name, original.words, original.safe.contents, original.config)
 
     async def introduce(self, one: WorldNode, other: WorldNode) -> None:
         """Each adds the other's card: they know and trust each other, and begin to connect."""
@@ -253,6 +262,10 @@ class World:
         """Lets `seconds` of virtual time pass."""
         await trio.sleep(seconds)
 
+    async def settle(self) -> None:
+        """Lets everything happen that needs no time; afterwards the trace is complete."""
+        await trio.testing.wait_all_tasks_blocked()
+
     async def until(self, is_so: Callable[[], bool], *, within_s: float = 60.0) -> float:
         """Waits until something is so; virtual seconds that it took. *Raises* AssertionError after `within_s`."""
         began = trio.current_time()
@@ -268,13 +281,13 @@ class World:
             lambda: all(one.is_connected(other) and other.is_connected(one) for one, other in pairs), within_s=within_s
         )
 
-    async def _add(self, name: str, words: str, identity: LocalIdentity, config: Config | None) -> WorldNode:
+    async def _add(self, name: str, words: str, secrets: bytes, config: Config | None) -> WorldNode:
         assert name not in self.nodes, f"there is a {name} already"
         self._hosts += 1
         host = f"10.{self._hosts >> 16 & 255}.{self._hosts >> 8 & 255}.{self._hosts & 255}"
-        kv = await self._stack.enter_async_context(InlineKV(identity.data_key))
+        kv = await self._stack.enter_async_context(InlineKV(Secrets.decode(secrets).data_key))
         config = _listening(config or Config(), host)
-        node = self.nodes[name] = WorldNode(self, name, host, words, identity, kv, config)
+        node = self.nodes[name] = WorldNode(self, name, host, words, secrets, kv, config)
         await node.start()
         return node
 
