@@ -26,6 +26,11 @@ _BOOK = bip39.Mnemonic("english")
 _KNOWN = {word: index for index, word in enumerate(_BOOK.wordlist)}
 
 
+def word_at(index: int) -> str:
+    """Word number `index` of BIP-39's 2,048 English words, from 0: for phrases that people compare."""
+    return _BOOK.wordlist[index]
+
+
 class Mnemonic(Hidden):
     """A valid mnemonic of 24 words. Hides itself; whoever made it wipes it. Usable as a context manager."""
 
