@@ -215,6 +215,7 @@ class Rekey:
         if finished:
             self.count += 1
             self._keyed_at = now
+            self._wanted = False
         return finished
 
     def _act(self, act: Act, message: bytes) -> bool:
