@@ -278,6 +278,8 @@ class ChannelManager:
     async def _fly(self, node: NodeId, flight: _Flight) -> None:
         """One dial, for everybody who waits for it."""
         try:
+            if not self._local.trust.allows(node, Scope.CONNECT):
+                raise DialFailed("net.no-trust", node=node)  # else a keeper would undo what a loss of trust has cut
             wire, met = await race(
                 node,
                 self._book.addresses(node),

@@ -5,6 +5,7 @@ from nzcore.base.reasons import Reason
 REASONS = {
     "unreachable": Reason("nothing answers at this address", "check the address, and that the other node runs"),
     "no-address": Reason("no address of this peer is known", "add its card again, with addresses"),
+    "no-trust": Reason("this node does not let the peer connect", "add it again with `nzcore peer add`"),
     "too-slow": Reason("the other side did not answer in time", "check the network between both nodes"),
     "cut": Reason(
         "the other side closed the connection without a word",
