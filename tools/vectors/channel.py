@@ -7,6 +7,7 @@ vectors. Plaintexts are recorded where the receiving machine reads them.
 from collections.abc import Callable
 
 from nzcore.base.instant import Instant
+from nzcore.codec.frames import pack
 from nzcore.crypto.aead import CountingCipher
 from nzcore.crypto.hashing import sha256
 from nzcore.proto.channel import frames
@@ -229,6 +230,10 @@ def _bad_rows() -> list[Row]:
     bad, turn, credit = "channel.bad-frame", "channel.out-of-turn", "channel.over-credit"
     stranger = "channel.bad-stream"
     return [
+        ("a refusal", "handshake.not-admitted", "CLOSE instead of HELLO", [frame(frames.CLOSE, 0, b"\0\x44")]),
+        ("a refusal without code", bad, "CLOSE instead of HELLO", [frame(frames.CLOSE, 0, b"\1")]),
+        ("nine addresses in the greeting", "channel.bad-hello", "at most eight", [_hello(addresses=["a"] * 9)]),
+        ("a long address in the greeting", "channel.bad-hello", "at most 272", [_hello(addresses=["a" * 273])]),
         ("no greeting", "channel.bad-hello", "the first frame must be HELLO", [frame(frames.PING, 0, bytes(8))]),
         ("greeting twice", bad, "HELLO is the first frame only", [greeted + greeted]),
         ("greeting cut", "channel.bad-hello", "the length exceeds the record", [greeted[:-1]]),
@@ -281,6 +286,11 @@ def _bad_rows() -> list[Row]:
         ("M1 of another psk", "noise.not-authentic", "", [greeted + frame(frames.REKEY, 0, b"\1" + bytes(1248))]),
         ("M1 cut", "noise.truncated", "", [greeted + frame(frames.REKEY, 0, b"\1" + bytes(1247))]),
     ]
+
+
+def _hello(**values: object) -> bytes:
+    """A greeting with more than our own would say."""
+    return frame(frames.HELLO, 0, pack({"time": 1_800_000_000} | values))
 
 
 def _bad(name: str, expect: str, comment: str, plaintexts: list[bytes]) -> Case:

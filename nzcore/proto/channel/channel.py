@@ -40,12 +40,13 @@ class Channel:
         *,
         initiator: bool,
         agree: Callable[[], bytes],
-        hello: Hello,
+        hello: Hello | None,
         now: Instant,
         config: ChannelConfig | None = None,
     ) -> None:
         """`agree` computes the static-static DH (32 bytes) anew at each rekey, so that the secret is not kept.
 
+        Without a `hello`, the channel is good for one CLOSE: whoever is refused learns nothing else.
         *Raises* UsageError `channel.hello-too-large`.
         """
         self.config = config or ChannelConfig()
@@ -73,7 +74,8 @@ class Channel:
             frames.PONG: self._on_pong,
             frames.CLOSE: self._on_close,
         }
-        self._writer.frame(frames.HELLO, 0, encode_hello(hello))
+        if hello is not None:
+            self._writer.frame(frames.HELLO, 0, encode_hello(hello))
 
     # What the wire brings.
 
@@ -264,7 +266,7 @@ class Channel:
 
     def _read_frames(self, plaintext: bytes, events: Events, now: Instant) -> None:
         at, end = 0, len(plaintext)
-        if not self._greeted:
+        if not self._greeted and plaintext[0] != frames.CLOSE:  # a refusal comes without a greeting
             hello, at = read_hello(plaintext)
             events.append((Event.HELLO, hello))
             self._greeted = True

@@ -11,6 +11,8 @@ from nzcore.codec.frames import pack, unpack
 from nzcore.codec.types import builtins, convert
 from nzcore.proto.channel.config import HELLO_BYTES
 from nzcore.proto.channel.frames import HEADER, HEADER_BYTES, HELLO
+from nzcore.proto.identity.address import ADDRESS_BYTES
+from nzcore.proto.identity.card import MAX_ADDRESSES
 
 
 class Hello(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,7 +27,12 @@ class Hello(Struct, frozen=True, kw_only=True, omit_defaults=True):
     dk: bytes = b""
     """Discovery key, 32 bytes, by which the receiver recognises the sender on a local network; empty: not given."""
 
+    addresses: tuple[str, ...] = ()
+    """Where the sender can be dialled, the best first; at most eight texts, those not understood are ignored."""
+
     def __post_init__(self) -> None:
+        if len(self.addresses) > MAX_ADDRESSES or any(len(one) > ADDRESS_BYTES for one in self.addresses):
+            raise ValueError("too many addresses, or one too long")
         if not 0 <= self.time < 1 << 63 or len(self.dk) not in (0, 32):
             raise ValueError("time or discovery key out of range")
 
