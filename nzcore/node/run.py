@@ -108,7 +108,11 @@ def services_of(node: Node) -> list[Service]:
     """The services of a node that is a process of its own."""
     bridge = BridgeService()
     monitor = MonitorService(node.bus, node.home.path, node.config.monitor)
-    store = StoreService(lambda: Database(node.home.database, node.identity.data_key, bridge.bridge))
+    store = StoreService(
+        lambda: Database(node.home.database, node.identity.data_key, bridge.bridge),
+        # The supervisor restarts the bridge alone; a store on the old one would look well until its next check.
+        wait_lost=lambda: bridge.bridge.wait_down(),
+    )
     node.watchers.append(lambda: monitor.problems)
     net = NetService(node.channels, node.peers, store, node.bus, node.config.net)
     node.kv = lambda: store.kv

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -74,9 +74,17 @@ class StoreService(Service):
     summary = "keeps settings and peers, sealed on disk"
     essential = True
 
-    def __init__(self, open_kv: OpenKV, *, requires: tuple[str, ...] = ("bridge",)) -> None:
+    def __init__(
+        self,
+        open_kv: OpenKV,
+        *,
+        requires: tuple[str, ...] = ("bridge",),
+        wait_lost: Callable[[], Awaitable[None]] = trio.sleep_forever,
+    ) -> None:
+        """`wait_lost` returns or raises when what the open store stands on has gone: it must then be opened anew."""
         self.requires = requires
         self._open = open_kv
+        self._wait_lost = wait_lost
         self._kv: KV | None = None
 
     @property
@@ -91,7 +99,8 @@ class StoreService(Service):
             self._kv = kv
             try:
                 task_status.started()
-                await trio.sleep_forever()
+                await self._wait_lost()
+                raise UnavailableError("store.bridge-down")
             finally:
                 self._kv = None
 
