@@ -105,6 +105,8 @@ class Link:
         self._over = False
         self.greeted = trio.Event()
         """Set when the other side has greeted, or the link is over."""
+        self.was_greeted = False
+        """Whether the other side's HELLO has come: without it, the channel never opened."""
         self.detail = b""
         """What the other side's CLOSE said beside its code."""
         self.extend = channel.extend
@@ -336,6 +338,7 @@ class Link:
         if kind is Event.PONG:
             self._on_pong(event[1], event[2])
         elif kind is Event.HELLO:
+            self.was_greeted = True
             self.greeted.set()
             self._user.on_hello(self, event[1])
         elif kind is Event.REKEYED:

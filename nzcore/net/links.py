@@ -175,7 +175,8 @@ class Links:
         if one is not None and one.link is link:
             del self._open[link.peer]
             self._tell_change()
-        self._bus.emit("channel.closed", Closed(link.peer, code, by_remote))
+        if link.was_greeted:  # else it was refused: whoever dialled is told, and nothing had opened
+            self._bus.emit("channel.closed", Closed(link.peer, code, by_remote))
 
     # Small print.
 
@@ -208,7 +209,7 @@ class Links:
     def _install(self, wire: Wire, met: Met) -> OpenLink:
         fresh = met.established
         node = fresh.certificate.node
-        link = Link(node, open_channel(self._local, fresh), wire, self, self._flusher)
+        link = Link(node, open_channel(self._local, fresh, self._local.hello()), wire, self, self._flusher)
         one = OpenLink(link, fresh.initiator, fresh.boot, Instant(trio.current_time()), fresh.version)
         self._open[node] = one
         self._tell_change()
@@ -220,14 +221,14 @@ class Links:
         self._changed = trio.Event()
 
 
-def open_channel(local: Local, fresh: Established) -> Channel:
-    """The channel machine of a finished handshake."""
+def open_channel(local: Local, fresh: Established, hello: Hello | None) -> Channel:
+    """The channel machine of a finished handshake; without a `hello`, for a CLOSE alone."""
     keys, remote = local.keys(), fresh.certificate.dh_key
     return Channel(
         fresh.transport,
         initiator=fresh.initiator,
         agree=lambda: keys.agree(remote),
-        hello=local.hello(),
+        hello=hello,
         now=Instant(trio.current_time()),
         config=local.channels,
     )
@@ -235,7 +236,7 @@ def open_channel(local: Local, fresh: Established) -> Channel:
 
 def refuse(wire: Wire, met: Met, local: Local, code: str) -> None:
     """Says inside the fresh channel why it ends, and closes the wire."""
-    channel = open_channel(local, met.established)
+    channel = open_channel(local, met.established, None)  # who is refused learns nothing else of us
     evidence = met.established.evidence
     channel.close(code, evidence.encoded if evidence is not None else b"")
     wire.send([*met.leftover, *channel.take()])

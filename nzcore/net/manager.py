@@ -321,7 +321,7 @@ class ChannelManager:
         try:
             local = self._local
             initiator = Initiator(local.keys(), local.boot, local.introduction, local.directory, target=node)
-            return wire, await meet(wire, initiator)
+            return wire, await meet(wire, initiator, first_s=HANDSHAKE_S)
         except BaseException:
             wire.close(abort=True)
             raise
