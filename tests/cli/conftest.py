@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +69,14 @@ def spawn(*words: str, cwd: Path | None = None, stdin: str = "", **environment: 
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
+def here(*words: str) -> Ended:
+    """Runs a command line in this process, for fixtures that outlive a test: no start of a process, no capture."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(words)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
 def python(code: str, *arguments: str) -> str:
     """Standard output of a fresh Python that runs `code`, and nothing else: its coverage is not measured."""
     environment = {name: value for name, value in own_environment().items() if not name.startswith("COVERAGE")}
@@ -80,9 +90,9 @@ def python(code: str, *arguments: str) -> str:
     ).stdout
 
 
-def make_home(home: Path, *words: str) -> dict[str, Any]:
+def make_home(home: Path, *words: str, name: str = "tester") -> dict[str, Any]:
     """A home without a passphrase, unless `words` say otherwise."""
-    made = spawn("--json", "--home", str(home), "init", "--name", "tester", *(words or ("--no-passphrase",)))
+    made = here("--json", "--home", str(home), "init", "--name", name, *(words or ("--no-passphrase",)))
     assert made.code == 0, made.err
     return dict(made.json)
 
@@ -97,18 +107,46 @@ def no_node_left(tmp_path: Path) -> Iterator[None]:
     assert left == []
 
 
+def start_node(home: Path, name: str) -> dict[str, Any]:
+    """Makes a home and starts its node, reachable from this machine only; what `init` said."""
+    made = make_home(home, name=name)
+    started = spawn("--home", str(home), "--json", "up", "-d", "--listen", "tcp://127.0.0.1:0", "--no-mdns")
+    assert started.code == 0, started.err
+    return made
+
+
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What `init` said of a home whose node runs, in a process of its own, for all tests that only ask."""
     home = tmp_path_factory.mktemp("running") / "home"
-    made = make_home(home)
-    started = spawn("--home", str(home), "--json", "up", "-d")
-    assert started.code == 0, started.err
-    yield made
-    assert spawn("--home", str(home), "down").code == 0
+    yield start_node(home, "tester")
+    assert here("--home", str(home), "down").code == 0
 
 
 @pytest.fixture
 def home(node: dict[str, Any]) -> str:
     """The folder of the running node."""
     return str(node["home"])
+
+
+@pytest.fixture(scope="session")
+def bob(node: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The folder of a second node; it and the first know each other as `bob` and `tester`."""
+    home = tmp_path_factory.mktemp("bob") / "home"
+    start_node(home, "bob")
+    acquaint(str(node["home"]), str(home))
+    yield str(home)
+    assert here("--home", str(node["home"]), "peer", "remove", "bob").code == 0
+    assert here("--home", str(home), "down").code == 0
+
+
+def acquaint(first: str, second: str) -> None:
+    """Lets two running nodes add each other's cards, and waits for their channel."""
+    for taker, giver in ((first, second), (second, first)):
+        card = here("--home", giver, "identity", "card").out.strip()
+        added = here("--home", taker, "peer", "add", card)
+        assert added.code == 0, added.err
+    assert (
+        here("--home", first, "peer", "connect", here("--home", second, "identity", "show", "--json").json["node"]).code
+        == 0
+    )

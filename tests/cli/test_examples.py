@@ -20,6 +20,9 @@ LIFE = [
     *("seal", "unseal"),
     *("identity export", "identity import", "identity rotate", "identity request", "identity apply"),
     *("service list", "service show", "service stop", "service start", "service restart", "service kill"),
+    *("peer add", "peer list", "peer show", "peer connect", "peer ping"),
+    *("channel list", "channel rekey", "channel close"),
+    *("peer disconnect", "peer rename", "peer remove"),
     *("config list", "config get", "config set", "events", "logs", "doctor", "schema", "explain", "completion"),
     *("service install", "demo", "down"),
 ]
@@ -54,7 +57,7 @@ def test_every_command_has_an_example_of_itself(run: Run) -> None:
 
 
 @pytest.mark.real
-def test_every_example_works_when_it_is_typed(run: Run, tmp_path: Path) -> None:
+def test_every_example_works_when_it_is_typed(run: Run, tmp_path: Path, bob: str) -> None:
     tool = tmp_path / "bin" / "nzcore"
     tool.parent.mkdir()
     tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m nzcore "$@"\n')
@@ -67,15 +70,22 @@ def test_every_example_works_when_it_is_typed(run: Run, tmp_path: Path) -> None:
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "TMPDIR": str(tmp_path),
     }
+    (tmp_path / "bob.card").write_text(run("--home", bob, "identity", "card").out)
     try:
         for name in LIFE:
+            if name == "demo":  # played, as typed in its help, by test_demo.py
+                continue
             if name == "identity verify":
                 shown = typed("nzcore identity show --json", tmp_path, environment)
                 environment["NODE"] = shown.stdout.partition('"node":"')[2].partition('"')[0]
+            if name == "peer add":  # bob must know this node before it can be reached
+                card = typed("nzcore identity card", tmp_path, environment).stdout.strip()
+                assert run("--home", bob, "peer", "add", card, "--name", "example").code == 0
             ended = typed(example(run, name), tmp_path, environment)
             assert ended.returncode == 0, f"{name}: {ended.stderr}"
     finally:
         typed("nzcore down", tmp_path, environment)
+        run("--home", bob, "peer", "remove", "example")
 
 
 def typed(script: str, folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
