@@ -144,7 +144,7 @@ class PeerBook:
         if petname:
             self._check_petname(node, petname)
         fresh = Peer(
-            petname=petname or (held.petname if held else unique_petname(certificate.name, self._petnames())),
+            petname=petname or self._petname(held, certificate.name),
             certificate=certificate.encoded,
             addresses=_merge(held.addresses if held else (), addresses),
             scopes=tuple(sorted(scopes)),
@@ -226,11 +226,15 @@ class PeerBook:
 
     def _check_petname(self, node: NodeId, petname: str) -> None:
         check_petname(petname)
-        if any(fold(peer.petname) == fold(petname) for other, peer in self._peers.items() if other != node):
+        if any(fold(peer.petname) == fold(petname) for other, peer in self.all() if other != node):
             raise UsageError("node.petname-taken", f"another peer is called {petname!r}")
 
-    def _petnames(self) -> list[str]:
-        return [peer.petname for peer in self._peers.values()]
+    def _petname(self, held: Peer | None, suggestion: str) -> str:
+        """The name that a peer had here, or one made from its own; that of a removed peer is free for others."""
+        taken = [peer.petname for _, peer in self.all() if peer is not held]
+        if held is not None and fold(held.petname) not in map(fold, taken):
+            return held.petname
+        return unique_petname(suggestion, taken)
 
 
 def _merge(known: Iterable[KnownAddress], fresh: Iterable[Address]) -> tuple[KnownAddress, ...]:
