@@ -33,7 +33,7 @@ class DialFailed(UnavailableError):
     """No address led to the peer; `facts["attempts"]` maps each to what went wrong."""
 
 
-async def race(node: NodeId, addresses: tuple[Address, ...], attempt: Attempt, note: Note) -> tuple[Wire, Met]:
+async def race(node: NodeId | None, addresses: tuple[Address, ...], attempt: Attempt, note: Note) -> tuple[Wire, Met]:
     """The first wire on which a handshake with `node` succeeded; the other attempts are cancelled.
 
     *Raises* DialFailed `net.no-address`, or with the code of the attempt that came furthest.
@@ -77,7 +77,7 @@ class _Race:
         self._note(address, True)
         scope.cancel()
 
-    def failure(self, node: NodeId) -> DialFailed:
+    def failure(self, node: NodeId | None) -> DialFailed:
         """The error of whoever came furthest: a handshake that failed tells more than a silent address."""
         attempts = {address.text: error.message for address, error in self._errors.items()}
         told = [error for error in self._errors.values() if not error.code.startswith("net.")]

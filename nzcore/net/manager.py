@@ -16,9 +16,11 @@ from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.base.scopes import Scope
 from nzcore.kernel import Backoff, Bus
+from nzcore.net.admission import Admission, TrustAdmission
 from nzcore.net.book import Book
 from nzcore.net.dialler import DialFailed, race
 from nzcore.net.doorkeeper import Doorkeeper, DoorSettings
+from nzcore.net.joining import Joining, Knock
 from nzcore.net.link import Flusher
 from nzcore.net.links import Links, NetTrouble, OpenLink, refuse
 from nzcore.net.local import Local
@@ -27,11 +29,11 @@ from nzcore.net.protocols import Protocols, StreamHandler
 from nzcore.net.stream import Stream
 from nzcore.net.transport import Listener, Transport
 from nzcore.net.wire import Wire
-from nzcore.proto.handshake.machine import HANDSHAKE_S, Initiator, Responder
+from nzcore.proto.handshake.machine import HANDSHAKE_S, Responder
 from nzcore.proto.handshake.preface import Mode
-from nzcore.proto.handshake.verdict import NOT_ADMITTED
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.certificate import Certificate
+from nzcore.proto.pairing.phrase import PROTOCOL
 
 RECONNECT = Backoff(initial_s=0.5, factor=2.0, max_s=60.0, jitter=0.5)
 """Pauses between dials of a peer that is to be kept connected; the jitter keeps two nodes from dialling in step."""
@@ -88,6 +90,10 @@ class ChannelManager:
         self._flusher = Flusher()
         self.protocols = Protocols(local.trust, bus, self._spawn)
         self.links = Links(local, self.protocols, bus, self._flusher)
+        self.joining = Joining(local, transport, self._spawn, self.links, bus, self._flusher, self._greeted)
+        """How strangers become peers: by ticket, or through the pairing window."""
+        self.admission: Admission = TrustAdmission(local.trust)
+        """Who is let in; whoever gives tickets puts its own in this place."""
         self._nursery: trio.Nursery | None = None
         self._flights: dict[NodeId, _Flight] = {}
         self._keepers: dict[NodeId, trio.CancelScope] = {}
@@ -262,18 +268,21 @@ class ChannelManager:
 
     async def _settle(self, wire: Wire, met: Met, host: str) -> None:
         fresh = met.established
-        if fresh.refusal:
-            refuse(wire, met, self._local, fresh.refusal)
-            self._bus.emit("channel.refused", Refused(host, fresh.refusal))
+        refusal = fresh.refusal or await self.admission.redeem(fresh)
+        if refusal:
+            refuse(wire, met, self._local, refusal)
+            self._bus.emit("channel.refused", Refused(host, refusal))
             if fresh.certificate.final:
                 self._book.learn(fresh.certificate)
+            return
+        if fresh.mode is Mode.WINDOW:
+            self.admission.host(self.joining.guest(wire, met, PROTOCOL))
             return
         self._book.learn(fresh.certificate)
         await self.links.adopt(wire, met)
 
     def _policy(self, certificate: Certificate, mode: Mode, tid: bytes) -> str:
-        """Who may connect: those whom trust lets."""
-        return "" if self._local.trust.allows(certificate.node, Scope.CONNECT) else NOT_ADMITTED
+        return self.admission.policy(certificate, mode, tid)
 
     async def _fly(self, node: NodeId, flight: _Flight) -> None:
         """One dial, for everybody who waits for it."""
@@ -283,7 +292,7 @@ class ChannelManager:
             wire, met = await race(
                 node,
                 self._book.addresses(node),
-                partial(self._attempt, node),
+                partial(self.joining.knock, Knock(node)),
                 lambda address, worked: self._book.note_dial(node, address, worked=worked),
             )
             self._book.learn(met.established.certificate)
@@ -315,16 +324,6 @@ class ChannelManager:
         if one is not None and not one.link.is_over:
             one.link.close(code := "channel.dead")
         raise DialFailed(code, node=node)
-
-    async def _attempt(self, node: NodeId, address: Address) -> tuple[Wire, Met]:
-        wire = await self._transport.dial(address, self._spawn)
-        try:
-            local = self._local
-            initiator = Initiator(local.keys(), local.boot, local.introduction, local.directory, target=node)
-            return wire, await meet(wire, initiator, first_s=HANDSHAKE_S)
-        except BaseException:
-            wire.close(abort=True)
-            raise
 
     async def _keep(self, node: NodeId, scope: trio.CancelScope) -> None:
         """Dials whenever there is no channel, at growing intervals while that fails."""
