@@ -10,8 +10,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,7 +33,7 @@ BLOCK_BYTES = 16 * 65_408  # read at once: whole records of an envelope
 BAR_FROM_BYTES = 64 << 20  # below this a file is done before a bar could be read
 _PETNAME_LIMIT = 128
 _NO_SUCH_PEER = ("node.unknown-peer", "ipc.not-running", "node.no-home", "node.not-up")
-_ENDING = ("SIGTERM", "SIGHUP")
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Keys:
@@ -120,20 +122,21 @@ def released(path: str, *, mode: int) -> Iterator[Callable[[bytes], None]]:
     if path != "-" and os.path.lexists(path):
         raise UnavailableError("cli.file-exists", f"{path} is already there")
     folder = None if path == "-" else Path(path).parent
-    try:
-        handle, name = tempfile.mkstemp(prefix=".nzcore-", suffix=".part", dir=folder)  # 0600
-    except OSError as error:
-        raise UnavailableError("cli.unwritable", f"cannot write {path}: {error.strerror}") from error
-    try:
-        with _interruptible(), os.fdopen(handle, "w+b") as file:
-            yield _writer(file, path)
-            if path == "-":
-                _pour(file)
-            else:
-                _name(file, name, path, mode)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+    with _ended_once():
+        try:
+            handle, name = tempfile.mkstemp(prefix=".nzcore-", suffix=".part", dir=folder)  # 0600
+        except OSError as error:
+            raise UnavailableError("cli.unwritable", f"cannot write {path}: {error.strerror}") from error
+        try:
+            with os.fdopen(handle, "w+b", buffering=0) as file:
+                yield partial(_write, file, path)
+                if path == "-":
+                    _pour(file)
+                else:
+                    _name(file, name, path, mode)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
 
 
 def check_streams(session: Session, source: str, path: str, passphrase_file: str | None) -> None:
@@ -186,20 +189,18 @@ def _newest(session: Session, certificate: "Certificate") -> "tuple[Certificate,
     return held if newer else certificate, known["name"]
 
 
-def _writer(file: BinaryIO, path: str) -> Callable[[bytes], None]:
-    def write(data: bytes) -> None:
-        try:
-            file.write(data)
-        except OSError as error:
-            raise UnavailableError("cli.unwritable", f"cannot write {path}: {error.strerror}") from error
+def _write(file: RawIOBase, path: str, data: bytes) -> None:
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[file.write(view) :]
+    except OSError as error:
+        raise UnavailableError("cli.unwritable", f"cannot write {path}: {error.strerror}") from error
 
-    return write
 
-
-def _name(file: BinaryIO, name: str, path: str, mode: int) -> None:
+def _name(file: RawIOBase, name: str, path: str, mode: int) -> None:
     """Gives the finished file its name, unless something else has it by now."""
     try:
-        file.flush()
         os.fchmod(file.fileno(), mode & ~_umask())
         os.fsync(file.fileno())
         try:
@@ -216,7 +217,7 @@ def _name(file: BinaryIO, name: str, path: str, mode: int) -> None:
         raise UnavailableError("cli.unwritable", f"cannot write {path}: {error.strerror}") from error
 
 
-def _pour(file: BinaryIO) -> None:
+def _pour(file: RawIOBase) -> None:
     file.seek(0)
     try:
         while block := file.read(BLOCK_BYTES):
@@ -229,18 +230,32 @@ def _pour(file: BinaryIO) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Makes a polite end of the process leave this block as Ctrl-C does."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in _ending()}
+def _ended_once() -> Iterator[None]:
+    """Leaves the block as Ctrl-C does, whichever way the process is told to end, and lets it then end in peace.
+
+    What the process was started to ignore, as under nohup, stays ignored.
+    """
+    ended = False
+
+    def end(number: int, frame: object) -> None:
+        nonlocal ended
+        ended = True
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    before = {
+        number: handler for number in numbers if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+    for number in before:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _ending() -> list[int]:
-    return [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+        if not ended:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _umask() -> int:

@@ -1,19 +1,24 @@
 """Files sealed by one node and unsealed by another, by command, with running nodes and without."""
 
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nzcore.base.errors import UnavailableError
+from nzcore.cli.sealing import released
 from nzcore.cli.spawn import own_command, own_environment
 from nzcore.ipc.client import Client
 from nzcore.ipc.path import socket_path
 
 from .conftest import Ended, Run, make_home, spawn
+from .terminal import Terminal
 
 CONTENT = b"dear bob" * 20_000
 CHUNK = 65_408
@@ -180,8 +185,10 @@ def test_a_command_that_is_told_to_end_leaves_no_half_file(
         feed.write(data)
         feed.flush()
         assert len(list(tmp_path.glob(".nzcore-*.part"))) == 1
-        process.send_signal(number)
-        process.wait(timeout=60)
+        while process.poll() is None:  # again and again, as people do: none of it may harm the cleaning up
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.05)
     assert process.returncode == 130
     assert sorted(tmp_path.iterdir()) == before
 
@@ -267,3 +274,75 @@ def test_a_running_node_seals_for_peers_and_knows_senders(
     assert unseal(running, "first").error["code"] == "envelope.sender-rotated"
     assert seal(running, old, "fourth").code == 0  # an old card, and yet for the keys that eve has now
     assert unseal(eve, "fourth").code == 0
+
+
+def test_a_reader_who_leaves_ends_it_quietly_and_leaves_nothing(places: Path, sealed: Path) -> None:
+    process = subprocess.Popen(
+        [*own_command(), "--home", str(places / "bob"), "unseal", str(sealed), "-o", "-"],
+        env=own_environment() | {"TMPDIR": str(sealed.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert (process.wait(timeout=60), process.stderr.read()) == (141, b"")
+    process.stderr.close()
+    assert sorted(path.name for path in sealed.parent.iterdir()) == ["letter", "letter.sealed"]
+
+
+def test_a_file_system_without_hard_links_will_do(
+    run: Run, places: Path, sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    out = tmp_path / "out"
+    assert run("--home", places / "bob", "unseal", sealed, "-o", out).code == 0
+    assert out.read_bytes() == CONTENT
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["letter", "letter.sealed", "out"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: os.stat("/nonexistent"))
+    out = tmp_path / "out"
+    block = released(str(out), mode=0o600)
+    block.__enter__()(b"ours")
+    out.write_bytes(b"theirs")
+    with pytest.raises(UnavailableError) as refused:
+        block.__exit__(None, None, None)
+    assert refused.value.code == "cli.file-exists"
+    assert out.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(UnavailableError) as refused, released(str(tmp_path / "out"), mode=0o600) as write:
+            write(bytes(1 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert refused.value.code == "cli.unwritable"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_file_on_a_terminal_shows_a_bar(places: Path, tmp_path: Path) -> None:
+    long = tmp_path / "long"
+    with long.open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    for command in (
+        ["--home", str(places / "alice"), "seal", "--to", str(places / "bob.card"), str(long)],
+        ["--home", str(places / "bob"), "unseal", f"{long}.sealed", "-o", str(tmp_path / "out")],
+    ):
+        with Terminal(*command) as terminal:
+            assert terminal.end() == 0
+            assert "100%" in terminal.shown

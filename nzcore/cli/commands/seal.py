@@ -27,8 +27,9 @@ _MODE = 0o644
 def command(session: Session, file: str, to: str, out: str | None, passphrase_file: str | None) -> None:
     """Seal a file for one node.
 
-    Only that node opens FILE again, and only that node learns who sealed it. Ask the recipient for its card (nzcore identity card). It opens the file with `nzcore unseal`, as long as it has not
-    replaced its keys since. The protection is classical: it does not withstand a quantum computer.
+    Only that node opens FILE again, and only that node learns who sealed it. Ask the recipient for its card
+    (nzcore identity card). It opens the file with `nzcore unseal`, as long as it has not replaced its keys since. The
+    protection is classical: it does not withstand a quantum computer.
     """
     from nzcore.cli.sealing import SUFFIX, Keys, blocks, check_streams, find_recipient, released, report
     from nzcore.proto.envelope.sealer import Sealer

@@ -33,8 +33,8 @@ _WORD = {
 def command(session: Session, file: str, out: str | None, passphrase_file: str | None) -> None:
     """Open a file that was sealed for this node.
 
-    Says who sealed FILE. Nothing is left of what it held unless all of it is proven: that nothing is missing or changed, and who signed it. What was
-    sealed for keys that this node has replaced can't be opened any more.
+    Says who sealed FILE. Nothing is left of what it held unless all of it is proven: that nothing is missing
+    or changed, and who signed it. What was sealed for keys that this node has replaced can't be opened any more.
     """
     from nzcore.cli.sealing import Keys, blocks, check_streams, released, report
     from nzcore.proto.envelope.opener import Opener
