@@ -20,9 +20,17 @@ DECLARED = {
     "service": {"list", "show", "start", "stop", "restart", "kill"},
     "identity": {"show", "sign", "rotate", "request", "apply", "export", "card"},
     "config": {"list", "get", "set"},
+    "peer": {
+        *("list", "show", "add", "rename", "remove"),
+        *("connect", "disconnect", "ping", "doctor", "certificate"),
+    },
+    "channel": {"list", "rekey", "close"},
     "envelope": {"sign", "open", "sender"},
 }
-LOCAL = {"identity.sign", "identity.rotate", "identity.request", "identity.apply", "identity.export"}
+LOCAL = {
+    *("identity.sign", "identity.rotate", "identity.request", "identity.apply", "identity.export"),
+    *("peer.add", "peer.rename", "peer.remove"),
+}
 
 
 def test_the_table_holds_exactly_the_declared_operations() -> None:
@@ -53,7 +61,7 @@ def test_each_result_has_a_schema_that_is_json(operation: AnyOperation) -> None:
     assert json.loads(json.dumps(describe(operation)))["result"]
 
 
-def test_what_takes_a_secret_or_the_vault_or_changes_settings_is_local_only() -> None:
+def test_what_takes_a_secret_or_the_vault_or_changes_settings_or_grants_is_local_only() -> None:
     local = {name for name, operation in OPERATIONS.items() if operation.local_only}
     assert local == LOCAL | {"config.set", "service.kill"} | {
         name for name in OPERATIONS if name.startswith("envelope.")
