@@ -35,6 +35,7 @@ from nzcore.node.node import Node
 from nzcore.node.secrets import Secrets
 from nzcore.node.services import StoreService
 from nzcore.node.setup import make_secrets
+from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.store.inline import InlineKV
 from nzcore.store.kv import KV
@@ -234,6 +235,10 @@ class World:
         """What the node at `host` dials and listens with; overridden by whoever wants to watch."""
         return self.network.transport(host)
 
+    def place(self, number: int) -> Address:
+        """Where node `number` (from 1) lives and listens."""
+        return Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", PORT)
+
     async def add(self, name: str, *, config: Config | None = None, words_of: WorldNode | None = None) -> WorldNode:
         """A new node, running. With `words_of`, another node of that node's identity."""
         words = words_of.words if words_of else self._words(name)
@@ -284,10 +289,10 @@ class World:
     async def _add(self, name: str, words: str, secrets: bytes, config: Config | None) -> WorldNode:
         assert name not in self.nodes, f"there is a {name} already"
         self._hosts += 1
-        host = f"10.{self._hosts >> 16 & 255}.{self._hosts >> 8 & 255}.{self._hosts & 255}"
+        place = self.place(self._hosts)
         kv = await self._stack.enter_async_context(InlineKV(Secrets.decode(secrets).data_key))
-        config = _listening(config or Config(), host)
-        node = self.nodes[name] = WorldNode(self, name, host, words, secrets, kv, config)
+        config = replace(config or Config(), net=Net(listen=(place.text,), mdns=False))
+        node = self.nodes[name] = WorldNode(self, name, place.host, words, secrets, kv, config)
         await node.start()
         return node
 
@@ -295,10 +300,6 @@ class World:
         """A mnemonic that the world's seed and the node's name decide, so that ids repeat."""
         with Mnemonic(sha256(f"{self.seed} {name}".encode())) as mnemonic:
             return mnemonic.reveal()
-
-
-def _listening(config: Config, host: str) -> Config:
-    return replace(config, net=Net(listen=(f"tcp://{host}:{PORT}",), mdns=False))
 
 
 async def _send_nothing(item: object) -> None:
