@@ -35,6 +35,7 @@ ENVIRONMENTS = {
     "peers": Environment(".venv-peers", "peers", checkout=False),
     "prove": Environment(".venv-prove", "prove", checkout=True),
 }
+COMPILED = ("nzcore", "modules")
 CONTAINS = {"core": ("core", "dev")}
 """A stamp of any of these satisfies the key; everything else satisfies only itself."""
 
@@ -73,7 +74,25 @@ def _make(root: Path, folder: Path, name: str) -> None:
     if environment.checkout:
         flags = ["--no-build-isolation", "--no-deps", "--no-index", "--editable", "."]
         _run(root, log, [python, *PIP, *flags], "this checkout could not be installed")
+        _compile(root, log, python)
     _stamp(folder, name).write_text(_wanted(root, name))
+
+
+def _compile(root: Path, log: Path, python: str) -> None:
+    """Compiles the checkout's modules now: the first command would, or every one where PYTHONDONTWRITEBYTECODE is set.
+
+    Whatever does not compile or can't be written is no reason to stop here: Python says so where it matters.
+    """
+    places = [name for name in COMPILED if (root / name).is_dir()]
+    done = subprocess.run(
+        [python, "-m", "compileall", "-q", *places],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with log.open("a") as out:
+        out.write(done.stdout)
 
 
 def _complete(root: Path, folder: Path, name: str) -> bool:

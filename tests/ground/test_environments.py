@@ -71,6 +71,19 @@ def test_an_environment_without_its_python_or_from_elsewhere_is_made_anew(enviro
     assert not environments._usable(checkout, folder)
 
 
+def test_the_checkout_is_compiled_whatever_the_user_s_settings_and_a_broken_file_stops_nothing(
+    environments, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    package = tmp_path / "nzcore" / "inner"
+    package.mkdir(parents=True)
+    (package / "good.py").write_text("x = 1\n")
+    (package / "broken.py").write_text("x = \n")
+    environments._compile(tmp_path, tmp_path / "install.log", sys.executable)
+    assert [path.name.split(".")[0] for path in (package / "__pycache__").iterdir()] == ["good"]
+    assert "broken.py" in (tmp_path / "install.log").read_text()
+
+
 def test_an_old_python_is_refused_in_a_sentence():
     done = subprocess.run(
         [ROOT / "tools" / "ensure-venv", "core"], env={**os.environ, "PYTHON": "false"}, capture_output=True, text=True
