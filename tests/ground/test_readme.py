@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -36,16 +35,23 @@ def test_the_kernel_example_runs(tmp_path):
 @pytest.mark.real
 def test_the_first_tour_can_be_walked(tmp_path):
     (tmp_path / "README.md").write_text("a file to sign")
-    environment = {**os.environ, "NZCORE_HOME": str(tmp_path / "home")}
-    lines = [shlex.split(line, comments=True) for line in blocks("sh")[1].splitlines()]
-    commands = [words[1:] for words in lines if words[0] == "nzcore"]
-    assert [words[0] for words in commands][:2] == ["init", "up"]
-    assert commands[-1] == ["down"]
-    commands[0].append("--no-passphrase")  # instead of the questions of a terminal
-    for words in commands:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "nzcore").symlink_to(COMMAND)
+    environment = {
+        **os.environ,
+        "NZCORE_HOME": str(tmp_path / "home"),
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+    shown = "".join(blocks("sh")[1:3]).replace("/tmp/bob", str(tmp_path / "bob"))
+    tour = [line for line in shown.splitlines() if line.startswith("nzcore ")]
+    assert tour[0].startswith("nzcore init ")
+    assert tour[-1] == "nzcore down"
+    tour[0] = tour[0].replace(" #", " --no-passphrase #")  # instead of the questions of a terminal
+    for line in tour:
         done = subprocess.run(
-            [COMMAND, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+            ["sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
         )
         if done.returncode != 0:
-            subprocess.run([COMMAND, "down"], env=environment, capture_output=True)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
+            for home in ("home", "bob"):
+                subprocess.run([COMMAND, "--home", tmp_path / home, "down"], capture_output=True)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
