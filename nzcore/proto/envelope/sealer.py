@@ -57,14 +57,20 @@ class Sealer:
         if self._cipher is None:
             raise UsageError("envelope.out-of-turn")
         self._digest.update(data)
-        self._size += len(data)
-        self._pending += data
-        full = len(self._pending) // CHUNK_BYTES * CHUNK_BYTES
-        with memoryview(self._pending) as view:
-            records = [
-                self._record(Kind.CONTENT, bytes(view[at : at + CHUNK_BYTES])) for at in range(0, full, CHUNK_BYTES)
-            ]
-        del self._pending[:full]
+        records: list[bytes] = []
+        with memoryview(data).cast("B") as view:
+            self._size += len(view)
+            at = 0
+            if self._pending:
+                at = min(CHUNK_BYTES - len(self._pending), len(view))
+                self._pending += view[:at]
+                if len(self._pending) == CHUNK_BYTES:
+                    self._add(records, Kind.CONTENT, bytes(self._pending))
+                    self._pending.clear()
+            while len(view) - at >= CHUNK_BYTES:
+                self._add(records, Kind.CONTENT, bytes(view[at : at + CHUNK_BYTES]))
+                at += CHUNK_BYTES
+            self._pending += view[at:]
         return b"".join(records)
 
     def finish(self) -> bytes:
@@ -72,11 +78,14 @@ class Sealer:
         envelope has no end, and nothing more can be done with it."""
         if self._cipher is None:
             raise UsageError("envelope.out-of-turn")
-        last = self._record(Kind.CONTENT, bytes(self._pending)) if self._pending else b""
+        records: list[bytes] = []
+        if self._pending:
+            self._add(records, Kind.CONTENT, bytes(self._pending))
         cipher = self._cipher
         try:
             seal = self._sign(Transcript(self._recipient.node, self._handshake, self._digest.digest(), self._size))
-            return last + self._record(Kind.SEAL, seal)
+            self._add(records, Kind.SEAL, seal)
+            return b"".join(records)
         finally:
             cipher.wipe()
             self._cipher = None
@@ -85,7 +94,7 @@ class Sealer:
         """The one random choice; vector tools and tests override it."""
         return envelope_sender(self._recipient.dh_key, prologue=prologue(self._recipient.node))
 
-    def _record(self, kind: Kind, plaintext: bytes) -> bytes:
+    def _add(self, records: list[bytes], kind: Kind, plaintext: bytes) -> None:
         assert self._cipher is not None
         header = RecordHeader(kind, len(plaintext) + TAG_BYTES).encode()
-        return header + self._cipher.encrypt(header, plaintext)
+        records += (header, self._cipher.encrypt(header, plaintext))

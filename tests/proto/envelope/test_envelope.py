@@ -299,3 +299,17 @@ def test_a_recipients_key_of_small_order_is_not_sealed_to() -> None:
 def test_a_transcript_out_of_range_is_a_callers_error(transcript: tuple[bytes, bytes, int]) -> None:
     with pytest.raises(UsageError):
         make_seal(ALICE, Transcript(BOB.node, *transcript), issued=NOW)
+
+
+@pytest.mark.parametrize("size", [0, 7, HEAD_BYTES - 1, HEAD_BYTES + 1])
+def test_a_head_of_another_size_is_refused(size: int) -> None:
+    head = (seal(ALICE, BOB.certificate, b"hello"))[:size]
+    with pytest.raises(PeerError) as refused:
+        open_head(BOB, head)
+    assert refused.value.code == "envelope.truncated"
+
+
+def test_content_is_counted_in_bytes_whatever_the_view_is_made_of() -> None:
+    sealer = sealer_of(ALICE, BOB.certificate)
+    words = memoryview(bytes(8 * CHUNK_BYTES)).cast("Q")
+    assert unseal(BOB, sealer.start() + sealer.chunk(words) + sealer.finish())[0] == bytes(8 * CHUNK_BYTES)
