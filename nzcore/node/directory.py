@@ -1,8 +1,12 @@
 """What handshakes ask of a node: whom it knows, who is retired, which doors are open."""
 
+from collections.abc import Callable
+
 from nzcore.base.ids import IdentityId, NodeId
 from nzcore.node.peers import PeerBook
 from nzcore.proto.identity.certificate import Certificate
+
+FindTicket = Callable[[bytes], bytes | None]
 
 
 class NodeDirectory:
@@ -13,11 +17,12 @@ class NodeDirectory:
         self.network_secret = network_secret
         self.window: bytes | None = None
         """The mDNS instance announced while a pairing window is open."""
+        self.tickets: FindTicket = lambda tid: None
+        """The secret of a ticket that this node gave; whoever gives tickets puts its own in this place."""
         self._book = book
 
     def ticket_secret(self, tid: bytes) -> bytes | None:
-        """No ticket was given: pairing by ticket has its own service."""
-        return None
+        return self.tickets(tid)
 
     def highest(self, node: NodeId) -> Certificate | None:
         return self._book.certificate(node)

@@ -5,7 +5,7 @@ nodes that were not added. Also what handshakes and dials ask: `net.book.Book`, 
 """
 
 from collections.abc import Callable, Iterable
-from typing import Self
+from typing import NamedTuple, Self
 
 import trio
 from msgspec import Struct
@@ -20,7 +20,7 @@ from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.certificate import Certificate, Order, compare
 from nzcore.proto.identity.names import check_petname, fold, unique_petname
 from nzcore.proto.trust.view import PAIRING, TrustView
-from nzcore.store.kv import KV
+from nzcore.store.kv import KV, Put
 
 NAMESPACE = "peers"
 MAX_PEERS = 4096
@@ -55,6 +55,18 @@ class Peer(Struct, frozen=True):
         """What to dial, the most promising first."""
         ranked = sorted(self.addresses, key=lambda one: (one.failures, -one.worked_at))
         return tuple(Address.parse(one.address) for one in ranked)
+
+
+class Plan(NamedTuple):
+    """A peer as it is to be written."""
+
+    node: NodeId
+    peer: Peer
+
+    @property
+    def put(self) -> Put:
+        """The write that makes it durable."""
+        return Put(NAMESPACE, self.node.text, pack(builtins(self.peer)))
 
 
 class PeerBook:
@@ -136,27 +148,54 @@ class PeerBook:
         *Raises* PeerError `identity.*` where a higher certificate is known; UsageError `node.too-many-peers`,
         `node.petname-taken`, `identity.bad-petname`.
         """
+        plan = self.plan(certificate, addresses, scopes=scopes, petname=petname, how=how)
+        await self._keep(plan.node, plan.peer)
+        return plan.peer
+
+    def plan(
+        self,
+        certificate: Certificate,
+        addresses: Iterable[Address] = (),
+        *,
+        scopes: Iterable[Scope] = PAIRING,
+        petname: str = "",
+        how: str = "card",
+    ) -> "Plan":
+        """What `add` would write, for whoever writes it together with something else and then calls `settle`.
+
+        *Raises* as `add`.
+        """
         node = certificate.node
         held = self._peers.get(node)
         if held is None and len(self._peers) >= MAX_PEERS:
             raise UsageError("node.too-many-peers", limit=MAX_PEERS)
         self._check_certificate(certificate)
         if petname:
-            self._check_petname(node, petname)
-        fresh = Peer(
-            petname=petname or self._petname(held, certificate.name),
-            certificate=certificate.encoded,
-            addresses=_merge(held.addresses if held else (), addresses),
-            scopes=tuple(sorted(scopes)),
-            added_at=held.added_at if held and not held.removed else int(self._clock()),
-            how=how,
+            self.check_petname(node, petname)
+        return Plan(
+            node,
+            Peer(
+                petname=petname or self._petname(held, certificate.name),
+                certificate=certificate.encoded,
+                addresses=_merge(held.addresses if held else (), addresses),
+                scopes=tuple(sorted(scopes)),
+                added_at=held.added_at if held and not held.removed else int(self._clock()),
+                how=how,
+            ),
         )
-        await self._keep(node, fresh)
-        return fresh
+
+    def settle(self, plan: "Plan") -> None:
+        """What was planned is durable: now it counts."""
+        self._take(plan.node, plan.peer)
+
+    def was_removed(self, node: NodeId) -> bool:
+        """Whether the owner has removed this node, and nothing brought it back."""
+        peer = self._peers.get(node)
+        return peer is not None and peer.removed
 
     async def rename(self, node: NodeId, petname: str) -> Peer:
         """*Raises* UsageError `node.petname-taken`, `identity.bad-petname`."""
-        self._check_petname(node, petname)
+        self.check_petname(node, petname)
         fresh = replace(self._peers[node], petname=petname)
         await self._keep(node, fresh)
         return fresh
@@ -188,6 +227,18 @@ class PeerBook:
         held, peer = self._certificates.get(certificate.node), self._peers.get(certificate.node)
         if held is not None and peer is not None and compare(held, certificate) is Order.NEWER:
             self._amend(certificate.node, replace(peer, certificate=certificate.encoded))
+
+    def learn_addresses(self, node: NodeId, addresses: Iterable[Address]) -> None:
+        """Where a known peer says that it can be dialled: kept before older claims, behind what has worked."""
+        peer = self.get(node)
+        if peer is None:
+            return
+        worked = [one for one in peer.addresses if one.worked_at]
+        known = {one.address: one for one in peer.addresses}
+        claimed = [known.get(address.text, KnownAddress(address.text)) for address in addresses]
+        fresh = _kept({one.address: one for one in (*worked, *claimed, *peer.addresses)}.values())
+        if {one.address for one in fresh} != {one.address for one in peer.addresses}:
+            self._amend(node, replace(peer, addresses=fresh))
 
     async def save(self) -> None:
         """Writes what was noted and learned, until cancelled. *Raises* UnavailableError `store.*`."""
@@ -224,7 +275,8 @@ class PeerBook:
         if held is not None and compare(held, certificate) in (Order.OLDER, Order.FORKED):
             raise PeerError("identity.older-epoch", certificate=held, offered=certificate.epoch)
 
-    def _check_petname(self, node: NodeId, petname: str) -> None:
+    def check_petname(self, node: NodeId, petname: str) -> None:
+        """*Raises* UsageError `node.petname-taken`, `identity.bad-petname`."""
         check_petname(petname)
         if any(fold(peer.petname) == fold(petname) for other, peer in self.all() if other != node):
             raise UsageError("node.petname-taken", f"another peer is called {petname!r}")
