@@ -3,6 +3,7 @@
 from nzcore.control.channel_ops import CHANNEL_OPERATIONS
 from nzcore.control.config_ops import CONFIG_OPERATIONS
 from nzcore.control.envelope_ops import ENVELOPE_OPERATIONS
+from nzcore.control.file_ops import FILE_OPERATIONS
 from nzcore.control.identity_ops import IDENTITY_OPERATIONS
 from nzcore.control.node_ops import NODE_OPERATIONS
 from nzcore.control.operation import AnyOperation
@@ -18,6 +19,7 @@ OPERATIONS: dict[str, AnyOperation] = {
         *CONFIG_OPERATIONS,
         *PEER_OPERATIONS,
         *CHANNEL_OPERATIONS,
+        *FILE_OPERATIONS,
         *ENVELOPE_OPERATIONS,
     )
 }

@@ -94,6 +94,27 @@ class Channels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ChannelConfig(**msgspec.structs.asdict(self))
 
 
+class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    inbox_dir: Annotated[
+        str, Meta(description="absolute folder for what peers send; empty: Downloads/nzcore, or HOME-inbox")
+    ] = ""
+    quota_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 53, description="bytes that each peer may have in the inbox; moved files don't count")
+    ] = 64 << 30
+    at_once: Annotated[
+        int, Meta(ge=1, le=64, description="transfers at once with each peer, each way; others wait")
+    ] = 8
+    keep_partial_days: Annotated[
+        float, Meta(gt=0, le=365, description="days after which an unfinished transfer is forgotten")
+    ] = 7.0
+    min_free_bytes: Annotated[int, Meta(ge=0, description="free disk that received files must leave")] = 64 << 20
+
+    def __post_init__(self) -> None:
+        """*Raises* ValueError for an inbox that depends on where the node was started."""
+        if self.inbox_dir and not Path(self.inbox_dir).is_absolute():
+            raise ValueError("inbox_dir must be an absolute path")
+
+
 class Door(DoorSettings, frozen=True, forbid_unknown_fields=True):
     """The door's settings, as far as they make sense together."""
 
@@ -111,6 +132,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     monitor: Monitor = Monitor()
     net: Net = Net()
     channels: Channels = Channels()
+    files: Files = Files()
     door: Door = Door()
 
 

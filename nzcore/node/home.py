@@ -52,6 +52,11 @@ class Home:
         return self.path / "network.secret"
 
     @property
+    def place(self) -> Path:
+        """32 random bytes, written once: by their inode and change time the node knows its own files again."""
+        return self.path / "place"
+
+    @property
     def lock(self) -> Path:
         return self.path / "lock"
 
@@ -120,6 +125,15 @@ class Home:
                 folder.chmod(FOLDER_MODE)
         except OSError as error:
             raise UnavailableError("node.unwritable", f"cannot make {self.path}: {error.strerror}") from error
+
+
+def default_inbox(home: Path) -> Path:
+    """Where received files go unless `files.inbox_dir` says otherwise: outside the home, whose files are secret."""
+    if home != default_home():
+        return home.with_name(f"{home.name}-inbox")
+    from platformdirs import user_downloads_path
+
+    return user_downloads_path() / "nzcore"
 
 
 def default_home() -> Path:

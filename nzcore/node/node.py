@@ -6,6 +6,7 @@ Knows who depends on whom; what each service does stands in `services.py`, what 
 import random
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import trio
 
@@ -21,9 +22,12 @@ from nzcore.net.manager import ChannelManager
 from nzcore.net.transport import Transport
 from nzcore.node.config import Config
 from nzcore.node.directory import NodeDirectory
-from nzcore.node.home import Home
+from nzcore.node.files.service import FileExchange
+from nzcore.node.home import Home, default_inbox
 from nzcore.node.identity import LocalIdentity
+from nzcore.node.messages import Messages
 from nzcore.node.peers import PeerBook
+from nzcore.node.tubes import Pipes, Tubes
 from nzcore.proto.channel.hello import Hello
 from nzcore.proto.handshake.payload import BOOT_BYTES, Introduction
 from nzcore.proto.trust.view import TrustView
@@ -62,6 +66,12 @@ class Node:
         """Each says what it finds wrong, one line a problem; the supervisor's own word is added."""
         self.kv: Callable[[], KV] = _no_store
         """The store, which must not be kept: it is another one after the service restarted."""
+        self.files = FileExchange(
+            self.channels, self.peers, self.bus, config.files, _inbox(home, config), lambda: self.kv(), wall_clock
+        )
+        self.messages = Messages(self.channels, self.peers, self.bus, lambda: self.kv(), wall_clock)
+        self.tubes = Tubes()
+        self.pipes = Pipes(self.channels)
         self.scrubbing = trio.Lock()
         """Held while the whole store is read: once at a time is enough."""
         self._rng = rng
@@ -172,6 +182,10 @@ class Node:
                 raise UnavailableError(
                     "node.not-ready", f"the service {info.name} did not start: {why}", service=info.name
                 )
+
+
+def _inbox(home: Home, config: Config) -> Path:
+    return Path(config.files.inbox_dir) if config.files.inbox_dir else default_inbox(home.path)
 
 
 def _no_store() -> KV:

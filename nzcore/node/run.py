@@ -18,12 +18,15 @@ from nzcore.kernel import Event, Service
 from nzcore.net.tcp import TcpTransport
 from nzcore.node import config
 from nzcore.node.dispatch import Dispatcher
+from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
+from nzcore.node.messages import MessagesService
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
 from nzcore.node.operations.node_handlers import EVENTS_WAITING, item_of
 from nzcore.node.services import BridgeService, IpcService, JournalService, MonitorService, StoreService
+from nzcore.node.tubes import PipesService
 from nzcore.store.database import Database
 from nzcore.store.lock import HomeLock
 
@@ -124,6 +127,9 @@ def services_of(node: Node) -> list[Service]:
         bridge,
         store,
         net,
+        FilesService(node.files),
+        MessagesService(node.messages),
+        PipesService(node.pipes),
         monitor,
         IpcService(node.home, Dispatcher(node), node.bus),
     ]

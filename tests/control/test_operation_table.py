@@ -25,11 +25,16 @@ DECLARED = {
         *("connect", "disconnect", "ping", "doctor", "certificate"),
     },
     "channel": {"list", "rekey", "close"},
+    "file": {"send", "inbox"},
+    "message": {"send", "list"},
+    "pipe": {"open"},
+    "tube": {"write", "end"},
     "envelope": {"sign", "open", "sender"},
 }
 LOCAL = {
     *("identity.sign", "identity.rotate", "identity.request", "identity.apply", "identity.export"),
     *("peer.add", "peer.rename", "peer.remove"),
+    *("file.send", "file.inbox", "pipe.open", "tube.write", "tube.end"),
 }
 
 

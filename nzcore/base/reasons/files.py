@@ -47,5 +47,6 @@ REASONS = {
         "nobody waits at the other end of this pipe", "run `nzcore pipe --wait` with the same name there first"
     ),
     "pipe-taken": Reason("somebody waits for this pipe already", "choose another name"),
+    "bad-pipe-name": Reason("not a name for a pipe", "a name has 1 to 64 bytes of printable text"),
     "bad-pipe": Reason("the other side spoke out of turn on a pipe", "compare the versions of both nodes"),
 }

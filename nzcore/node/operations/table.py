@@ -4,6 +4,7 @@ from nzcore.node.operations import (
     channel_handlers,
     config_handlers,
     envelope_handlers,
+    file_handlers,
     identity_handlers,
     node_handlers,
     peer_handlers,
@@ -18,5 +19,6 @@ HANDLERS: dict[str, Handler] = {
     **config_handlers.HANDLERS,
     **peer_handlers.HANDLERS,
     **channel_handlers.HANDLERS,
+    **file_handlers.HANDLERS,
     **envelope_handlers.HANDLERS,
 }

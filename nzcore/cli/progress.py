@@ -1,0 +1,89 @@
+"""A line on the terminal that shows how far something is, how fast it goes and how long it will take."""
+
+import os
+import shutil
+import sys
+import time
+from collections import deque
+
+from nzcore.cli.output import clean
+
+WINDOW_S = 5.0
+"""Seconds over which the rate is taken: long enough to be steady, short enough to follow the network."""
+
+_BAR = 24
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+class ProgressLine:
+    """Redrawn in place on standard error; nothing where that is no terminal. A context manager that clears the line."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._marks: deque[tuple[float, int]] = deque()
+        self._width = 0
+
+    def __enter__(self) -> "ProgressLine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._draw("")
+
+    def update(self, done: int, total: int | None, note: str = "") -> None:
+        """`done` of `total` bytes, with `note` in front."""
+        if not self._shown:
+            return
+        now = time.monotonic()
+        if self._marks and done < self._marks[-1][1]:
+            self._marks.clear()  # begun anew
+        self._marks.append((now, done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > WINDOW_S:
+            self._marks.popleft()
+        self._draw(line(done, total, self.rate, note))
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second."""
+        (first, before), (last, after) = self._marks[0], self._marks[-1]
+        return (after - before) / (last - first) if last > first else 0.0
+
+    def _draw(self, text: str) -> None:
+        if not self._shown or (not text and not self._width):
+            return
+        columns = shutil.get_terminal_size().columns - 1
+        text = clean(text)[:columns]
+        sys.stderr.write("\r" + text + " " * max(0, self._width - len(text)) + ("" if text else "\r"))
+        sys.stderr.flush()
+        self._width = len(text)
+
+
+def line(done: int, total: int | None, rate: float, note: str = "") -> str:
+    """The line itself."""
+    parts = [note] if note else []
+    if total:
+        share = min(1.0, done / total)
+        full = int(share * _BAR)
+        parts.append(f"[{'#' * full}{'.' * (_BAR - full)}] {share:4.0%}")
+    parts.append(f"{size(done)}{f' of {size(total)}' if total else ''}")
+    if rate > 0:
+        parts.append(f"{size(rate)}/s")
+        if total and done < total:
+            parts.append(f"{clock((total - done) / rate)} left")
+    return "  ".join(parts)
+
+
+def size(number: float) -> str:
+    """Bytes as people say them."""
+    for unit in _UNITS[:-1]:
+        if number < 999.5:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 99.95 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} {_UNITS[-1]}"
+
+
+def clock(seconds: float) -> str:
+    """A length of time in minutes and seconds, or in hours."""
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02}"
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}" if whole < 360_000 else "days"

@@ -1,0 +1,167 @@
+"""The inbox as a resource: where transfers go, how many at once, how much each peer may leave (spec/files.md §7)."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import trio
+
+from nzcore.base.errors import PeerError, UnavailableError
+from nzcore.base.ids import NodeId
+from nzcore.crypto.hashing import sha256
+from nzcore.node.config import Files
+from nzcore.node.files.records import Records
+from nzcore.node.files.staging import FOLDER_MODE, PARTIAL, Staging
+from nzcore.proto.files.manifest import Manifest
+from nzcore.proto.files.names import safe_name
+
+MAX_PARTIAL = 64
+"""Unfinished transfers that are kept of one peer; the one that rested longest goes first."""
+
+T = TypeVar("T")
+
+
+class Offload(Protocol):
+    """Runs blocking work so that the node goes on: in a thread, except under a virtual clock."""
+
+    async def __call__(self, function: Callable[..., T], /, *args: Any) -> T: ...
+
+
+async def in_thread(function: Callable[..., T], /, *args: Any) -> T:
+    """Work in a thread; cancelled, it is waited for, so that no thread writes on after its transfer has ended."""
+    return await trio.to_thread.run_sync(function, *args)
+
+
+async def inline(function: Callable[..., T], /, *args: Any) -> T:
+    """Work at once, for runs under a virtual clock, which would not wait for a thread."""
+    await trio.lowlevel.checkpoint()
+    return function(*args)
+
+
+class Inbox:
+    """Folders, places and quotas. `folder` may be missing until the first transfer."""
+
+    def __init__(self, folder: Path, settings: Files, records: Records, offload: Offload) -> None:
+        self.folder = folder
+        self.records = records
+        self.offload = offload
+        self._settings = settings
+        self._slots: dict[NodeId, trio.Semaphore] = {}
+        self._active: dict[Path, tuple[NodeId, int]] = {}  # folder of a transfer under way: whose, bytes still to come
+
+    def slot(self, peer: NodeId) -> trio.Semaphore:
+        """Held while a transfer of this peer is read; others wait for it in the order in which they came."""
+        if peer not in self._slots:
+            self._slots[peer] = trio.Semaphore(self._settings.at_once)
+        return self._slots[peer]
+
+    def destination(self, petname: str) -> Path:
+        """The folder of a peer's files."""
+        return self.folder / safe_name(petname)
+
+    @contextmanager
+    def staging(self, peer: NodeId, manifest: Manifest) -> Iterator[Staging]:
+        """The folder of a transfer: that of an earlier attempt to send the same things, unless it is in use.
+
+        "The same things" are files of the same names at the top: what of them is there already, digests tell.
+        """
+        key = sha256(b"NZ-FILES-01 staging\0", peer, b"\0".join(name.encode() for name in manifest.roots))[:12].hex()
+        number = 1
+        while (folder := self._partial_of(peer) / f"{key}-{number}") in self._active:
+            number += 1
+        self._active[folder] = (peer, 0)
+        staging = Staging(folder, self._settings.min_free_bytes)
+        try:
+            yield staging
+        finally:
+            staging.close()
+            del self._active[folder]
+
+    async def admit(self, staging: Staging, peer: NodeId, missing: int) -> int:
+        """Admits a transfer that still brings `missing` bytes; how many more this peer might bring.
+
+        *Raises* PeerError `files.over-quota`; UnavailableError `files.disk-full`, `store.*`.
+        """
+        held = await self._held(peer, staging)
+        to_come = sum(left for folder, (_, left) in self._active.items() if folder != staging.folder)
+        of_peer = sum(left for folder, (who, left) in self._active.items() if who == peer and folder != staging.folder)
+        room = self._settings.quota_bytes - held - of_peer
+        if missing > room:
+            raise PeerError("files.over-quota", quota=self._settings.quota_bytes, held=held)
+        free = (await self.offload(shutil.disk_usage, staging.folder)).free
+        if missing + to_come > free - self._settings.min_free_bytes:
+            raise UnavailableError("files.disk-full")
+        self._active[staging.folder] = (peer, missing)
+        return room
+
+    def arrived(self, staging: Staging, size: int) -> None:
+        """So many of the missing bytes are on the disk."""
+        peer, left = self._active[staging.folder]
+        self._active[staging.folder] = (peer, max(0, left - size))
+
+    def make_folder(self) -> None:
+        """*Raises* UnavailableError `files.cannot-write`. Blocks."""
+        try:
+            self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            (self.folder / PARTIAL).mkdir(mode=FOLDER_MODE, exist_ok=True)
+        except OSError as error:
+            raise UnavailableError("files.cannot-write", f"cannot make {self.folder}: {error.strerror}") from error
+
+    def expire(self, now: float | None = None) -> int:
+        """Removes unfinished transfers that rested too long, and what a peer has too many of; how many. Blocks."""
+        oldest = (time.time() if now is None else now) - self._settings.keep_partial_days * 86_400
+        removed = 0
+        for peer in _folders(self.folder / PARTIAL):
+            resting = sorted(
+                (folder for folder in _folders(peer) if folder not in self._active),
+                key=lambda one: one.stat().st_mtime,
+                reverse=True,
+            )
+            for position, folder in enumerate(resting):
+                if position >= MAX_PARTIAL or folder.stat().st_mtime < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    removed += 1
+            if not any(_folders(peer)):
+                shutil.rmtree(peer, ignore_errors=True)
+        return removed
+
+    @property
+    def active(self) -> int:
+        """Transfers under way."""
+        return len(self._active)
+
+    async def _held(self, peer: NodeId, staging: Staging) -> int:
+        """Bytes of this peer in the inbox: received and not yet moved away, and unfinished."""
+        paths = [(path, size) async for page in self.records.all() if page.peer == peer for path, size, _ in page.files]
+        return await self.offload(self._count, paths, self._partial_of(peer), staging.folder)
+
+    def _count(self, paths: list[tuple[str, int]], partial: Path, own: Path) -> int:
+        held = sum(size for path, size in paths if os.path.lexists(path))
+        return held + sum(_size(folder) for folder in _folders(partial) if folder != own)
+
+    def _partial_of(self, peer: NodeId) -> Path:
+        return self.folder / PARTIAL / peer.text[4:20]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Real folders in `folder`; none where it is missing."""
+    try:
+        with os.scandir(folder) as found:
+            return [Path(one.path) for one in found if one.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(where, name)).st_size
+            except OSError:  # it went meanwhile
+                continue
+    return total
