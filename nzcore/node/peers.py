@@ -167,7 +167,7 @@ class PeerBook:
         """
         node = certificate.node
         held = self._peers.get(node)
-        if held is None and len(self._peers) >= MAX_PEERS:
+        if not self.has_room_for(node):
             raise UsageError("node.too-many-peers", limit=MAX_PEERS)
         self._check_certificate(certificate)
         if petname:
@@ -187,6 +187,16 @@ class PeerBook:
     def settle(self, plan: "Plan") -> None:
         """What was planned is durable: now it counts."""
         self._take(plan.node, plan.peer)
+
+    def has_room_for(self, node: NodeId) -> bool:
+        """Whether `node` could be added, as far as numbers go."""
+        return node in self._peers or len(self._peers) < MAX_PEERS
+
+    async def reload(self, node: NodeId) -> None:
+        """Reads one peer from the store, for whoever does not know whether its write had happened."""
+        entry = await self._kv().get(NAMESPACE, node.text)
+        if entry is not None:
+            self._take(node, convert(unpack(entry.value), Peer))
 
     def was_removed(self, node: NodeId) -> bool:
         """Whether the owner has removed this node, and nothing brought it back."""
