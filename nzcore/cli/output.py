@@ -13,6 +13,8 @@ from typing import NamedTuple, TextIO
 from nzcore.base.errors import NzError, UnavailableError
 from nzcore.cli.errors import OutputClosed
 
+_NARROWEST = 40  # columns; below, breaking between words makes things worse
+
 
 class Line(NamedTuple):
     """A line in a colour (as click names it) where the terminal has colours."""
@@ -63,9 +65,24 @@ def show(blocks: Iterable[Block]) -> None:
         if isinstance(block, Table):
             _show_table(block)
         elif isinstance(block, Line):
-            write(paint(clean(block.text), block.colour, sys.stdout) + "\n")
+            write(paint(fold(clean(block.text), sys.stdout), block.colour, sys.stdout) + "\n")
         else:
-            write("".join(clean(line) + "\n" for line in block.split("\n")))
+            write("".join(fold(clean(line), sys.stdout) + "\n" for line in block.split("\n")))
+
+
+def fold(line: str, stream: TextIO) -> str:
+    """A line that is too long for the terminal, broken between words; what follows stands under its last column."""
+    if len(line) <= _NARROWEST or not stream.isatty():
+        return line
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    width = get_terminal_size().columns - 1
+    column = line.rfind("  ", 0, width // 2) + 2
+    if len(line) <= width or width < _NARROWEST:
+        return line
+    indent = " " * column if column > 1 else ""
+    return "\n".join(wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
 
 
 def pairs(facts: Iterable[tuple[str, object]]) -> str:
@@ -93,7 +110,7 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 def say(text: str) -> None:
     """A remark on standard error."""
-    _remark(clean(text))
+    _remark(fold(clean(text), sys.stderr))
 
 
 def say_help(text: str) -> None:
@@ -153,9 +170,9 @@ def _complain(kind: str, colour: str, code: str, message: str, hint: str, *, as_
     if as_json:
         _remark(json_line({kind: {"code": code, "message": message, "hint": hint, **more}}).rstrip("\n"))
         return
-    _remark(f"{paint(kind + ':', colour, sys.stderr)} {clean(message)}")
+    _remark(fold(f"{kind}: {clean(message)}", sys.stderr).replace(f"{kind}:", paint(f"{kind}:", colour, sys.stderr), 1))
     if hint:
-        _remark(f"try: {clean(hint)}")
+        _remark(fold(f"try: {clean(hint)}", sys.stderr))
 
 
 def _remark(text: str) -> None:

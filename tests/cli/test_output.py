@@ -70,6 +70,39 @@ def test_colour_is_for_terminals_that_want_it(
     assert output.paint("healthy", "green", io.StringIO()) == "healthy"
 
 
+def test_a_long_line_is_broken_between_words_and_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    line = "address  " + " ".join(["tcp://192.0.2.1:7001"] * 4)
+    folded = output.fold(line, Terminal()).split("\n")
+    assert len(folded) == 2
+    assert all(len(part) < 60 for part in folded)
+    assert folded[1].startswith("         tcp://")
+    assert " ".join(part.strip() for part in folded) == line
+    assert output.fold(line, io.StringIO()) == line
+    assert output.fold("x" * 200, Terminal()) == "x" * 200
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 KiB"), (150_000, "146 KiB"), (10**13, "9.1 TiB")]
+)
+def test_sizes_are_said_in_their_unit(count: int, text: str) -> None:
+    assert output.size(count) == text
+
+
+def test_the_first_address_stands_for_all() -> None:
+    assert output.where([]) == ""
+    assert output.where(["tcp://[fd00::1]:1"]) == "[fd00::1]:1"
+    assert output.where(["tcp://a:1", "tcp://b:1", "tcp://c:1"]) == "a:1 +2"
+    assert output.listed(["a", "b", "c"], 1) == "a and 2 more"
+    assert output.milliseconds(None) == ""
+    assert (output.milliseconds(0.5), output.milliseconds(250.4)) == ("0.50 ms", "250 ms")
+
+
+def test_a_coloured_cell_is_plain_text_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show([output.Table(("peer", "connected"), [("bob", output.Line("yes", "green"))])])
+    assert capsys.readouterr().out == "PEER  CONNECTED\nbob   yes\n"
+
+
 def test_pairs_align_values_and_leave_out_what_is_empty() -> None:
     assert output.pairs([("a", 1), ("long", "x\ty"), ("gone", None)]) == "a     1\nlong  x\N{REPLACEMENT CHARACTER}y"
 

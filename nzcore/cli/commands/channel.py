@@ -42,7 +42,7 @@ def rekey(session: Session, peer: str) -> None:
 def close(session: Session, peer: str) -> None:
     """Close a channel; it is opened again when it can be.
 
-    To keep it closed, use `nzcore peer disconnect`.
+    To dial the peer no more, use `nzcore peer disconnect`; to end all trust in it, `nzcore peer remove`.
     """
     session.show(
         session.call("channel.close", {"peer": peer}), lambda ended: [f"closed the channel to {ended['name']}"]

@@ -13,7 +13,6 @@ from nzcore.cli.names import peer_argument
 from nzcore.cli.session import Session
 
 _LADDER_S = 120.0  # each address of a peer may keep the node waiting for seconds
-_WIDTH = 10  # of a check's name, at least: results of one doctor stand under each other
 
 
 @declare("doctor", example="nzcore doctor")
@@ -77,9 +76,9 @@ def _ladder(peer: str, checks: list[dict[str, Any]]) -> Iterator[output.Block]:
 
 def _lines(checks: list[dict[str, Any]]) -> Iterator[output.Block]:
     """A line for each check, and under a failed one what to try."""
-    width = max(_WIDTH, *(len(check["check"]) for check in checks))
+    width = max(len(check["check"]) for check in checks)
     for check in checks:
-        mark = "ok" if check["ok"] else "FAILED"
-        yield output.Line(f"{mark:<6}  {check['check']:<{width}}  {check['detail']}", "" if check["ok"] else "red")
+        mark = "ok" if check["ok"] else "FAIL"
+        yield output.Line(f"{mark:<4} {check['check']:<{width}}  {check['detail']}", "" if check["ok"] else "red")
         if check["hint"]:
-            yield f"{'':<{8 + width}}  try: {check['hint']}"
+            yield f"{'':<{5 + width}}  try: {check['hint']}"

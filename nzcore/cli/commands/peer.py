@@ -82,7 +82,10 @@ def connect(session: Session, peer: str) -> None:
 @_peer
 @click.pass_obj
 def disconnect(session: Session, peer: str) -> None:
-    """Close the channel to a peer and keep it closed until `connect`."""
+    """Close the channel to a peer and dial it no more until `connect`.
+
+    The peer may still dial this node: only `nzcore peer remove` ends that.
+    """
     session.show(session.call("peer.disconnect", {"peer": peer}), _disconnected)
 
 
@@ -167,7 +170,7 @@ def _added(peer: dict[str, Any]) -> Iterator[output.Block]:
         ]
     )
     if not peer["connected"]:
-        yield "it must know this node too: `nzcore peer add` there what `nzcore identity card` prints here"
+        yield "they connect once that node has added this one's card too, which `nzcore identity card` prints"
 
 
 def _table(peers: list[dict[str, Any]]) -> Iterator[output.Block]:

@@ -48,7 +48,8 @@ def human(state: dict[str, Any], peers: Sequence[dict[str, Any]] = ()) -> Iterat
     first, *others = state["listen"] or ["nowhere"]
     yield output.pairs(
         [
-            ("node", f"{state['name']}  {state['node']}"),
+            ("name", state["name"]),
+            ("node", state["node"]),
             ("identity", state["identity"]),
             ("version", f"{state['version']}, up {output.ago(state['uptime_s'])}"),
             ("listening", first),

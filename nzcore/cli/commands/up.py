@@ -28,7 +28,7 @@ _READY_S = 30.0  # how long a detached node may take to become ready, unless --t
 _END_S = 5.0  # how long a node that did not become ready may take to stop before it is killed
 _EVENTS_HELD = 1000  # events that wait for a slow reader before they are dropped and counted
 _LAST_WORDS_S = 1.0  # how long the printer may finish its lines after the node has stopped
-_SHOWN = 3  # addresses in the line that says ready; `nzcore state` shows all
+_SHOWN = 1  # addresses in the line that says ready; `nzcore state` shows all
 _REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
 
 
