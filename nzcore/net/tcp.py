@@ -46,7 +46,9 @@ class TcpWire:
         self._user: WireUser | None = None
         self._reader = trio.CancelScope()
         self._over = False
-        self._writing = False
+        self._reading = False  # the reader's task is there
+        self._written: trio.Event | None = None  # while a writer's task waits: set when it ends
+        self._last: list[Buffer] | None = None  # what the reader's task is to send after a close in good order
         self._resumed: trio.Event | None = None  # while paused
 
     def attach(self, user: WireUser) -> None:
@@ -54,6 +56,7 @@ class TcpWire:
         self._user = user
         if first:
             self._spawn(self._read)
+            self._reading = True
 
     def send(self, buffers: Sequence[Buffer]) -> list[Buffer]:
         left: list[Buffer] = list(buffers)
@@ -90,7 +93,10 @@ class TcpWire:
         try:
             if not self._push(left):
                 self._sock.shutdown(socket.SHUT_WR)
-            self._spawn(self._linger, left)
+            if self._reading:  # one task at a time may wait for a socket: the one that does goes on with it
+                self._last = left
+            else:
+                self._spawn(self._linger, left)
         except (OSError, RuntimeError, UnavailableError):  # it is gone already; or nobody owns tasks any more
             self._shut()
 
@@ -112,7 +118,10 @@ class TcpWire:
         try:
             with trio.move_on_after(LINGER_S):
                 while left:
-                    await trio.lowlevel.wait_writable(sock)
+                    if self._written is not None:
+                        await self._written.wait()
+                    else:
+                        await trio.lowlevel.wait_writable(sock)
                     if not self._push(left):
                         sock.shutdown(socket.SHUT_WR)
                 while True:
@@ -126,44 +135,56 @@ class TcpWire:
             self._shut()
 
     def _shut(self) -> None:
-        trio.lowlevel.notify_closing(self._sock)
-        self._sock.close()
+        if self._sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
 
     async def _read(self) -> None:
-        """Reads until the end. The only task of a wire that is not full."""
+        """Reads until the end, then lingers. The only task of a wire that is not full."""
+        try:
+            with self._reader:
+                await self._pump()
+            if self._last is not None:
+                await self._linger(self._last)
+        finally:
+            self._reading = False
+            if self._over:
+                self._shut()
+
+    async def _pump(self) -> None:
         sock = self._sock
-        with self._reader:
-            while not self._over:
-                while (resumed := self._resumed) is not None:
-                    await resumed.wait()
-                await trio.lowlevel.wait_readable(sock)
-                if self._resumed is not None:  # meanwhile
-                    continue
-                try:
-                    size = sock.recv_into(_receive_buffer)
-                except (BlockingIOError, InterruptedError):
-                    continue
-                except OSError as error:
-                    self._end(error)
-                    return
-                if not size:
-                    self._end(None)
-                    return
-                assert self._user is not None, "attach starts the reader"
-                self._user.on_bytes(_receive_buffer[:size])
+        while not self._over:
+            while (resumed := self._resumed) is not None:
+                await resumed.wait()
+            await trio.lowlevel.wait_readable(sock)
+            if self._resumed is not None:  # meanwhile
+                continue
+            try:
+                size = sock.recv_into(_receive_buffer)
+            except (BlockingIOError, InterruptedError):
+                continue
+            except OSError as error:
+                self._end(error)
+                return
+            if not size:
+                self._end(None)
+                return
+            assert self._user is not None, "attach starts the reader"
+            self._user.on_bytes(_receive_buffer[:size])
 
     def _wait_writable(self) -> None:
-        if not self._writing:
-            self._writing = True
-            self._spawn(self._tell_writable)
+        if self._written is None:
+            self._written = trio.Event()
+            self._spawn(self._tell_writable, self._written)
 
-    async def _tell_writable(self) -> None:
+    async def _tell_writable(self, written: trio.Event) -> None:
         try:
             await trio.lowlevel.wait_writable(self._sock)
         except trio.ClosedResourceError:
             return
         finally:
-            self._writing = False
+            self._written = None
+            written.set()
         if not self._over and self._user is not None:
             self._user.on_writable()
 
