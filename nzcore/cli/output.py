@@ -79,7 +79,8 @@ def fold(line: str, stream: TextIO) -> str:
 
     width = get_terminal_size().columns - 1
     column = line.rfind("  ", 0, width // 2) + 2
-    if len(line) <= width or width < _NARROWEST:
+    longest = max(map(len, line.split()))
+    if len(line) <= width or width < _NARROWEST or column + longest > width:
         return line
     indent = " " * column if column > 1 else ""
     return "\n".join(wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
