@@ -26,10 +26,16 @@ from nzcore.node.files.service import FileExchange
 from nzcore.node.home import Home, default_inbox
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.messages import Messages
+from nzcore.node.network import advertised
+from nzcore.node.pairing import Pairing
 from nzcore.node.peers import PeerBook
+from nzcore.node.place import place_of
+from nzcore.node.tickets import Tickets
 from nzcore.node.tubes import Pipes, Tubes
 from nzcore.proto.channel.hello import Hello
 from nzcore.proto.handshake.payload import BOOT_BYTES, Introduction
+from nzcore.proto.identity.address import Address
+from nzcore.proto.identity.card import MAX_ADDRESSES
 from nzcore.proto.trust.view import TrustView
 from nzcore.store.kv import KV
 
@@ -46,8 +52,10 @@ class Node:
         *,
         wall_clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        place: Callable[[], bytes] | None = None,
     ) -> None:
-        """`wall_clock` gives seconds since 1970; `rng` spreads retries, for runs that must repeat."""
+        """`wall_clock` gives seconds since 1970; `rng` spreads retries, for runs that must repeat; `place` tells the
+        store from a copy of it, as `place_of` does for a home on disk."""
         self.home = home
         self.identity = identity
         self.config = config
@@ -74,6 +82,17 @@ class Node:
         self.pipes = Pipes(self.channels)
         self.scrubbing = trio.Lock()
         """Held while the whole store is read: once at a time is enough."""
+        self.pairing = Pairing(
+            tickets=Tickets(lambda: self.kv(), self.peers, wall_clock, place or (lambda: place_of(home))),
+            book=self.peers,
+            trust=self.trust,
+            directory=self.directory,
+            channels=self.channels,
+            bus=self.bus,
+            own=lambda: self.identity.certificate,
+            listening=lambda: self.listening(),
+        )
+        """How strangers become peers."""
         self._rng = rng
         self._supervisor: Supervisor | None = None
         self._ready_at: float | None = None
@@ -171,9 +190,13 @@ class Node:
             introduction=Introduction(nzcore.__version__),
             directory=self.directory,
             trust=self.trust,
-            hello=lambda: Hello(time=int(self.wall_clock())),
+            hello=self._hello,
             channels=self.config.channels.machine(),
         )
+
+    def _hello(self) -> Hello:
+        reachable = advertised(map(Address.parse, self.listening()))
+        return Hello(time=int(self.wall_clock()), addresses=tuple(one.text for one in reachable[:MAX_ADDRESSES]))
 
     def _check_started(self, supervisor: Supervisor) -> None:
         for info in supervisor.list():

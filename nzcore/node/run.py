@@ -25,6 +25,7 @@ from nzcore.node.messages import MessagesService
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
 from nzcore.node.operations.node_handlers import EVENTS_WAITING, item_of
+from nzcore.node.pairing import PairingService
 from nzcore.node.services import BridgeService, IpcService, JournalService, MonitorService, StoreService
 from nzcore.node.tubes import PipesService
 from nzcore.store.database import Database
@@ -126,6 +127,7 @@ def services_of(node: Node) -> list[Service]:
         journal,  # first to start, last to stop: it hears of all others
         bridge,
         store,
+        PairingService(node.pairing, node.bus),
         net,
         FilesService(node.files),
         MessagesService(node.messages),

@@ -32,6 +32,7 @@ from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
+from nzcore.node.pairing import PairingService
 from nzcore.node.secrets import Secrets
 from nzcore.node.services import StoreService
 from nzcore.node.setup import make_secrets
@@ -93,6 +94,8 @@ class WorldNode:
         """Its mnemonic, for rotations."""
         self.safe = MemorySafe(secrets)
         self.identity = LocalIdentity(self.safe, Secrets.decode(secrets), clock=self.wall_time)
+        self.disk = b"the disk on which its store was written"
+        """Another value at the next start means: the store was restored from a copy."""
         self.skew_s = 0.0
         """Seconds by which its wall clock is wrong."""
         self.config = config
@@ -177,6 +180,7 @@ class WorldNode:
             world.transport(self.host),
             wall_clock=self.wall_time,
             rng=random.Random(world.rng.getrandbits(64)),  # noqa: S311 - spreads retries, guards no secret
+            place=lambda: self.disk,
         )
         store = StoreService(lambda: _Borrowed(self.kv), requires=())
         net = NetService(node.channels, node.peers, store, node.bus, node.config.net)
@@ -186,7 +190,7 @@ class WorldNode:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(self._note, node)
-                    await node.run([store, net], on_ready=task_status.started)
+                    await node.run([store, PairingService(node.pairing, node.bus), net], on_ready=task_status.started)
                     nursery.cancel_scope.cancel()
         finally:
             self._ended.set()
