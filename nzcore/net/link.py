@@ -73,6 +73,15 @@ class Flusher:
         return trio.lowlevel.Abort.SUCCEEDED
 
 
+class _Turn:
+    """One task's place among those who wait to open a stream."""
+
+    __slots__ = ("come",)
+
+    def __init__(self) -> None:
+        self.come = trio.Event()
+
+
 class _Ping:
     """One task's wait for a PONG."""
 
@@ -97,7 +106,7 @@ class Link:
         self._flusher = flusher
         self._streams: dict[int, Stream] = {}
         self._waiting: dict[int, Stream] = {}  # streams whose sender waits for room in the queue
-        self._openers: deque[trio.lowlevel.Task] = deque()
+        self._openers: deque[_Turn] = deque()
         self._pings: list[_Ping] = []
         self._leftover: list[Buffer] = []
         self._hot = False  # what is written waits for the flusher's turn in this tick
@@ -152,19 +161,22 @@ class Link:
         *Raises* StreamLost when the link is over, PeerError `channel.bad-protocol`.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        while True:
-            self._check_alive()
-            try:
-                stream_id = self._channel.open(protocol)
-            except UsageError as error:
-                if error.code == "channel.used-up":
-                    self.close(error.code)
-                self._check_alive()
-                await self._wait_place()
-                continue
-            stream = self._streams[stream_id] = Stream(self, stream_id, protocol, is_remote=False)
-            self._kick()
+        self._check_alive()
+        stream = None if self._openers else self._open(protocol)
+        if stream is not None:
             return stream
+        turn = _Turn()
+        self._openers.append(turn)
+        try:
+            while stream is None:
+                await turn.come.wait()
+                turn.come = trio.Event()
+                self._check_alive()
+                stream = self._open(protocol)
+        finally:
+            self._openers.remove(turn)
+            self._wake_opener()
+        return stream
 
     async def ping(self) -> float:
         """Seconds for a round trip through the other side's machine. *Raises* StreamLost when the link ends first."""
@@ -232,7 +244,7 @@ class Link:
                 self._kick()
             elif channel.queued >= FLUSH_BYTES:
                 self._flush()
-            if accepted == size or self._leftover or not channel.window(stream_id):
+            if accepted == size or channel.full or not channel.window(stream_id):
                 return accepted
 
     def can_write(self, stream_id: int) -> bool:
@@ -276,6 +288,19 @@ class Link:
             self._flush()
 
     # Small print.
+
+    def _open(self, protocol: str) -> Stream | None:
+        """A new stream; None where there is no place for one now."""
+        try:
+            stream_id = self._channel.open(protocol)
+        except UsageError as error:
+            if error.code == "channel.used-up":
+                self.close(error.code)
+                self._check_alive()
+            return None
+        stream = self._streams[stream_id] = Stream(self, stream_id, protocol, is_remote=False)
+        self._kick()
+        return stream
 
     def _kick(self) -> None:
         """Sends at once what comes first; what follows unanswered is gathered for the rest of the tick.
@@ -373,8 +398,8 @@ class Link:
         self.greeted.set()
         for ping in self._pings:
             ping.answered.set()
-        while self._openers:
-            self._wake_opener()
+        for turn in self._openers:
+            turn.come.set()
         self._user.on_closed(self, code, by_remote=by_remote)
 
     @property
@@ -390,19 +415,9 @@ class Link:
         if not self._is_alive:
             raise StreamLost(self._reason)
 
-    async def _wait_place(self) -> None:
-        task = trio.lowlevel.current_task()
-        self._openers.append(task)
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._openers.remove(task)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
-
     def _wake_opener(self) -> None:
         if self._openers:
-            trio.lowlevel.reschedule(self._openers.popleft())
+            self._openers[0].come.set()
 
     def _now(self) -> Instant:
         return Instant(self._clock())

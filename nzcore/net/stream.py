@@ -6,6 +6,7 @@ not even that. Credit and queue bound how long a task can go on like that.
 """
 
 from collections import deque
+from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -102,9 +103,9 @@ class Stream(trio.abc.HalfCloseableStream):
         """Returns when there is credit and room. *Raises* as `send_all`."""
         self._check_idle_sender()
         self._check_sendable()
-        await trio.lowlevel.checkpoint()
         self._sending = True
         try:
+            await trio.lowlevel.checkpoint()
             while not self._link.can_write(self.id):
                 await self._wait_sendable()
         finally:
@@ -128,7 +129,7 @@ class Stream(trio.abc.HalfCloseableStream):
 
         *Raises* StreamLost, trio.ClosedResourceError, trio.BusyResourceError, ValueError for `max_bytes` < 1.
         """
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and index(max_bytes) < 1:
             raise ValueError("max_bytes must be at least 1")
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving from this stream")
@@ -241,6 +242,7 @@ class Stream(trio.abc.HalfCloseableStream):
             raise StreamLost(self._error, stream=self.id)
 
     async def _wait_sendable(self) -> None:
+        self._check_sendable()  # or nobody would wake us
         self._sender = trio.lowlevel.current_task()
         self._link.await_room(self)
         await trio.lowlevel.wait_task_rescheduled(self._abort_sender)
