@@ -59,7 +59,7 @@ class InboxFile(Struct, frozen=True, kw_only=True):
 
 
 class InboxArgs(Args, frozen=True, kw_only=True):
-    peer: Annotated[str | None, Meta(description="only what this peer sent", max_length=128)] = None
+    peer: Annotated[PeerName | None, Meta(description="only what this peer sent")] = None
     last: Annotated[int | None, Meta(description="only so many, the newest", ge=1, le=1_000_000)] = None
 
 
@@ -94,7 +94,7 @@ class MessageInfo(Struct, frozen=True, kw_only=True):
 
 
 class MessageListArgs(Args, frozen=True, kw_only=True):
-    peer: Annotated[str | None, Meta(description="only messages of this peer", max_length=128)] = None
+    peer: Annotated[PeerName | None, Meta(description="only messages of this peer")] = None
     last: Annotated[int | None, Meta(description="only so many, the newest", ge=1, le=100_000)] = None
     follow: Annotated[bool, Meta(description="go on with those that arrive")] = False
 

@@ -4,9 +4,11 @@ Received pieces queue up to a bound while the thread writes and hashes what came
 many small files come, they share a hop to the thread.
 """
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import trio
@@ -29,6 +31,9 @@ QUEUE_BYTES = 4 << 20
 
 WRITE_BYTES = 1 << 20
 """Bytes put together for one write and one step of the hash."""
+
+RECEIPT_NAMES = 100
+"""Names of roots that a receipt tells: as many as anybody reads."""
 
 BATCH = 512
 """Steps on the disk in one hop to the thread: small files come in hundreds."""
@@ -72,11 +77,15 @@ class Incoming:
         self._more = trio.Event()
         self._room = trio.Event()
         self._all_came = False
+        self._patience = trio.CancelScope()
+        self._patient_until = 0.0
 
     async def run(self) -> Arrived:
         """*Raises* PeerError, UnavailableError `files.*` (told to the sender), StreamLost, `store.*`."""
         try:
-            return await self._receive()
+            with self._patience:
+                return await self._receive()
+            raise PeerError("files.stalled")
         except StreamLost:
             raise
         except NzError as error:
@@ -85,6 +94,7 @@ class Incoming:
 
     async def _receive(self) -> Arrived:
         await self._hear_offer()
+        self._wait_for_disk()
         earlier = await self._inbox.records.find(self._stream.peer, self._machine.transfer)
         done = await self._inbox.offload(_all_there, earlier)
         await self._inbox.offload(self._inbox.make_folder)
@@ -137,8 +147,10 @@ class Incoming:
                 elif kind is Event.FINISH:
                     is_over = True
             while self._queued > QUEUE_BYTES or len(self._steps) > 2 * BATCH:
+                self._wait_for_disk()
                 self._room = trio.Event()
                 await self._room.wait()
+        self._wait_for_disk()
         self._all_came = True
         self._more.set()
         return came
@@ -194,21 +206,30 @@ class Incoming:
         return await self._confirm(names, machine.manifest.files, size)
 
     async def _confirm(self, names: list[str], files: int, size: int) -> Arrived:
-        await self._stream.send_all(self._machine.receipt(names[:100]))
-        await self._stream.send_eof()
+        with suppress(StreamLost):  # all is in its place: a sender that misses the receipt asks for it again
+            await self._stream.send_all(self._machine.receipt(names[:RECEIPT_NAMES]))
+            await self._stream.send_eof()
         destination = str(self._inbox.destination(self._petname))
-        return Arrived(self._stream.peer, files, size, destination, tuple(names[:100]))
+        return Arrived(self._stream.peer, files, size, destination, tuple(names[:RECEIPT_NAMES]))
 
     async def _next(self) -> bytes:
-        """The next bytes. *Raises* PeerError `files.stalled`; StreamLost, also at an END before the end."""
-        data = b""
-        with trio.move_on_after(IDLE_S) as patience:
-            data = await self._stream.receive_some()
-        if patience.cancelled_caught:
-            raise PeerError("files.stalled")
+        """The next bytes. *Raises* StreamLost, also at an END before the end.
+
+        One deadline for all waits, moved once a second: a scope for each piece would cost a quarter of the transfer.
+        """
+        now = trio.current_time()
+        if now >= self._patient_until:
+            self._patience.deadline = now + IDLE_S + 1
+            self._patient_until = now + 1
+        data = await self._stream.receive_some()
         if not data:
             raise StreamLost("channel.stream-lost", stream=self._stream.id)
         return data
+
+    def _wait_for_disk(self) -> None:
+        """What we wait for now is our own disk: the sender's time does not run."""
+        self._patience.deadline = math.inf
+        self._patient_until = 0.0
 
     async def _refuse(self, error: NzError) -> None:
         """Tells the sender, as far as it listens. Only what it did wrong is said in words: ours may name our paths."""
