@@ -45,6 +45,13 @@ class Closed(NamedTuple):
     by_remote: bool
 
 
+class Refused(NamedTuple):
+    """Value of `channel.refused`: an incoming connection that led to no channel. Nothing else is kept of it."""
+
+    host: str
+    code: str
+
+
 class Rekeyed(NamedTuple):
     """Value of `channel.rekeyed`: how many times by now."""
 
@@ -175,8 +182,10 @@ class Links:
         if one is not None and one.link is link:
             del self._open[link.peer]
             self._tell_change()
-        if link.was_greeted:  # else it was refused: whoever dialled is told, and nothing had opened
+        if link.was_greeted:
             self._bus.emit("channel.closed", Closed(link.peer, code, by_remote))
+        elif one is not None and one.link is link and not one.initiator:  # whoever dials is told by `connect`
+            self._bus.emit("channel.refused", Refused(link.remote, code))
 
     # Small print.
 

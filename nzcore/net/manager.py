@@ -22,7 +22,7 @@ from nzcore.net.dialler import DialFailed, race
 from nzcore.net.doorkeeper import Doorkeeper, DoorSettings
 from nzcore.net.joining import Joining, Knock
 from nzcore.net.link import Flusher
-from nzcore.net.links import Links, NetTrouble, OpenLink, refuse
+from nzcore.net.links import Links, NetTrouble, OpenLink, Refused, refuse
 from nzcore.net.local import Local
 from nzcore.net.meeting import Met, meet
 from nzcore.net.protocols import Protocols, StreamHandler
@@ -43,13 +43,6 @@ CONNECT_S = 20.0
 
 REPLY_BYTES = 1 << 20
 """Largest reply that `call` takes, unless told otherwise."""
-
-
-class Refused(NamedTuple):
-    """Value of `channel.refused`: an incoming connection that led to no channel. Nothing else is kept of it."""
-
-    host: str
-    code: str
 
 
 class Unreachable(NamedTuple):
