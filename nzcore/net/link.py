@@ -13,11 +13,14 @@ import trio
 from nzcore.base.errors import UsageError
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
+from nzcore.net.flusher import Flusher
 from nzcore.net.stream import Stream, StreamLost
 from nzcore.net.wire import Buffer, Wire
 from nzcore.proto.channel.channel import Channel
 from nzcore.proto.channel.events import Event, Statistics
 from nzcore.proto.channel.hello import Hello
+
+__all__ = ["Flusher", "Link", "LinkUser"]
 
 FLUSH_BYTES = 128 * 1024
 """Queued on a hot link, it goes out before the tick ends: the other side works while we pack on."""
@@ -40,37 +43,6 @@ class LinkUser(Protocol):
 
     def on_closed(self, link: "Link", code: str, *, by_remote: bool) -> None:
         """The link is over, for this reason; the last callback."""
-
-
-class Flusher:
-    """Flushes hot links once a tick. One task for all links of a node: run `run` in the node's nursery."""
-
-    def __init__(self) -> None:
-        self._hot: list[Link] = []
-        self._task: trio.lowlevel.Task | None = None
-
-    def heat(self, link: "Link") -> None:
-        """Has `link` flushed in the next tick."""
-        self._hot.append(link)
-        task, self._task = self._task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
-
-    async def run(self) -> None:
-        """Flushes until cancelled."""
-        while True:
-            if self._hot:
-                await trio.lowlevel.checkpoint()
-            else:
-                self._task = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._abort)
-            hot, self._hot = self._hot, []
-            for link in hot:
-                link.cool()
-
-    def _abort(self, _: object) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class _Turn:

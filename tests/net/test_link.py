@@ -28,7 +28,8 @@ async def test_both_greet_as_soon_as_the_link_starts(links: Links, nursery: trio
 async def test_the_first_write_goes_out_at_once_and_the_rest_of_the_tick_together(
     links: Links, nursery: trio.Nursery
 ) -> None:
-    near, _ = await links.streams()
+    near, far = await links.streams()
+    await far.send_all(b"the last word was theirs")
     await wait_all_tasks_blocked()
     before = len(links.wires[0].sent)
     await near.send_all(b"x")
@@ -110,8 +111,11 @@ async def test_openers_wait_for_a_place_in_turn(nursery: trio.Nursery) -> None:
     order: list[int] = []
 
     async def open_one(number: int) -> None:
-        held.append(await links.alice.open_stream("/nz/test/1"))
-        order.append(number)
+        try:
+            held.append(await links.alice.open_stream("/nz/test/1"))
+            order.append(number)
+        except StreamLost:
+            order.append(-number)
 
     for number in range(3):
         nursery.start_soon(open_one, number)
@@ -126,6 +130,8 @@ async def test_openers_wait_for_a_place_in_turn(nursery: trio.Nursery) -> None:
         await wait_all_tasks_blocked()
     assert order == [0, 1]
     links.alice.close()
+    await wait_all_tasks_blocked()
+    assert order == [0, 1, -2]
     with pytest.raises(StreamLost):
         await links.alice.open_stream("/nz/test/1")
     nursery.cancel_scope.cancel()
