@@ -15,6 +15,8 @@ import pytest
 
 from nzcore.cli.app import main
 from nzcore.cli.spawn import own_command, own_environment, wait_for_end
+from nzcore.crypto.passphrase import MIN_MEMORY, MIN_OPERATIONS, Cost
+from nzcore.store import vault
 from nzcore.store.lock import holder
 
 WAIT_S = 60
@@ -88,6 +90,16 @@ def python(code: str, *arguments: str) -> str:
         timeout=WAIT_S,
         check=True,
     ).stdout
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passphrases() -> Iterator[None]:
+    """What is sealed in this process is opened quickly everywhere: the cost is stored beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for seals in (vault.create, vault.seal):
+            assert seals.__kwdefaults__
+            patch.setitem(seals.__kwdefaults__, "cost", Cost(MIN_OPERATIONS, MIN_MEMORY))
+        yield
 
 
 def make_home(home: Path, *words: str, name: str = "tester") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from nzcore.cli.frame import command as declare
 from nzcore.cli.session import Session
 
 
-@declare("events", example='nzcore events "service.**" --for 1')
+@declare("events", example='nzcore events "service.**" --for 0.1')
 @click.argument("pattern", default="**")
 @click.option("--for", "seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
