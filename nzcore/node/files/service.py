@@ -59,14 +59,13 @@ class FileExchange:
         *,
         offload: Offload = in_thread,
     ) -> None:
-        """`folder`: the inbox. `offload` runs disk work; under a virtual clock, give `inbox.inline`."""
+        """`folder`: the inbox. `offload` runs disk work; under a virtual clock, set `inbox.offload` to `inline`."""
         self.inbox = Inbox(folder, settings, Records(kv), offload)
         self._channels = channels
         self._peers = peers
         self._bus = bus
         self._settings = settings
         self._clock = clock
-        self._offload = offload
         self._slots: dict[NodeId, trio.Semaphore] = {}
         self._incoming: set[trio.CancelScope] = set()
 
@@ -83,7 +82,7 @@ class FileExchange:
 
     async def survey(self, paths: list[str]) -> Survey:
         """What is to be sent of these absolute paths. *Raises* as `source.survey`."""
-        return await self._offload(survey, paths)
+        return await self.inbox.offload(survey, paths)
 
     def outgoing(
         self, peer: NodeId, found: Survey, *, patience_s: float, content: AsyncIterable[bytes] | None = None
@@ -91,7 +90,7 @@ class FileExchange:
         """A transfer to be run by `send`."""
         open_stream = partial(self._channels.open_stream, peer, PROTOCOL)
         return Outgoing(
-            found, random_bytes(TRANSFER_BYTES), open_stream, self._offload, patience_s=patience_s, content=content
+            found, random_bytes(TRANSFER_BYTES), open_stream, self.inbox.offload, patience_s=patience_s, content=content
         )
 
     async def send(self, peer: NodeId, outgoing: Outgoing) -> list[str]:
