@@ -12,7 +12,7 @@ class Flusher:
     """Flushes hot links once a tick. One task for all links of a node: run `run` in the node's nursery."""
 
     def __init__(self) -> None:
-        self._hot: list["Link"] = []
+        self._hot: list[Link] = []
         self._task: trio.lowlevel.Task | None = None
 
     def heat(self, link: "Link") -> None:
