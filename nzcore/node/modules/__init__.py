@@ -1,0 +1,1 @@
+"""Modules: found, pinned, loaded, granted what their manifests ask for, and run under supervision (spec/module.md)."""
