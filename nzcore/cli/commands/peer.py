@@ -11,9 +11,9 @@ from nzcore.base.errors import UsageError
 from nzcore.base.scopes import Scope
 from nzcore.cli import output
 from nzcore.cli.errors import FAILED
-from nzcore.cli.files import is_interactive, text_or_file
 from nzcore.cli.frame import Group
 from nzcore.cli.names import peer_argument
+from nzcore.cli.peers import peer_table
 from nzcore.cli.ping import Pings
 from nzcore.cli.session import Session
 
@@ -142,6 +142,8 @@ def ping(session: Session, peer: str, count: int, interval: float) -> int:
 
 
 def _card(session: Session, card: str) -> str:
+    from nzcore.cli.files import is_interactive, text_or_file
+
     if card == "-" and is_interactive(session):
         return str(click.prompt("the card", err=True))
     text = text_or_file(card, "nz")
@@ -178,23 +180,6 @@ def _table(peers: list[dict[str, Any]]) -> Iterator[output.Block]:
         yield "no peer is known yet: `nzcore peer add CARD` adds one"
         return
     yield peer_table(peers)
-
-
-def peer_table(peers: list[dict[str, Any]]) -> output.Table:
-    """Peers in a few columns that fit 80 characters; `show` has the rest."""
-    return output.Table(
-        ("peer", "connected", "rtt", "address", "node"),
-        [
-            (
-                p["name"],
-                output.Line("yes", "green") if p["connected"] else "no",
-                output.milliseconds(p["rtt_ms"]),
-                output.where(p["addresses"]),
-                f"{p['node'][:12]}…",
-            )
-            for p in peers
-        ],
-    )
 
 
 def _details(peer: dict[str, Any]) -> Iterator[output.Block]:

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from nzcore.cli import output
-from nzcore.cli.commands.peer import peer_table
 from nzcore.cli.frame import command as declare
+from nzcore.cli.peers import peer_table
 from nzcore.cli.session import Session
 
 _PEERS = 12  # shown with the state; `nzcore peer list` shows all
