@@ -7,6 +7,7 @@ from nzcore.control.file_ops import FILE_OPERATIONS
 from nzcore.control.identity_ops import IDENTITY_OPERATIONS
 from nzcore.control.node_ops import NODE_OPERATIONS
 from nzcore.control.operation import AnyOperation
+from nzcore.control.pair_ops import PAIR_OPERATIONS
 from nzcore.control.peer_ops import PEER_OPERATIONS
 from nzcore.control.service_ops import SERVICE_OPERATIONS
 
@@ -21,5 +22,6 @@ OPERATIONS: dict[str, AnyOperation] = {
         *CHANNEL_OPERATIONS,
         *FILE_OPERATIONS,
         *ENVELOPE_OPERATIONS,
+        *PAIR_OPERATIONS,
     )
 }

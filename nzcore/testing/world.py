@@ -11,6 +11,7 @@ gives the same trace. What a world leaves out is what needs a disk or a socket: 
 """
 
 import random
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -28,14 +29,18 @@ from nzcore.crypto.hashing import sha256
 from nzcore.net.transport import Transport
 from nzcore.node.config import Config, Net
 from nzcore.node.dispatch import Dispatcher
+from nzcore.node.files.inbox import inline
+from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
+from nzcore.node.messages import MessagesService
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
 from nzcore.node.pairing import PairingService
 from nzcore.node.secrets import Secrets
 from nzcore.node.services import StoreService
 from nzcore.node.setup import make_secrets
+from nzcore.node.tubes import PipesService
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.store.inline import InlineKV
@@ -139,6 +144,14 @@ class WorldNode:
         outcome = Dispatcher(self.node)(principal, operation, args, _send_nothing)
         return builtins(await outcome if hasattr(outcome, "__await__") else outcome)
 
+    async def follow(self, operation: str, items: list[Any], args: dict[str, Any]) -> None:
+        """Runs a streaming operation of its owner to its end; each item goes to `items`, as plain values."""
+
+        async def take(item: object) -> None:
+            items.append(builtins(item))
+
+        await Dispatcher(self.node)(Principal("owner", "world"), operation, args, take)  # type: ignore[misc]
+
     async def card(self) -> str:
         """Its card, with its address."""
         return str((await self.call("identity.card", addresses=True))["card"])
@@ -186,11 +199,20 @@ class WorldNode:
         net = NetService(node.channels, node.peers, store, node.bus, node.config.net)
         node.kv = lambda: store.kv
         node.listening = net.listening
+        node.files.inbox.offload = inline
+        services = [
+            store,
+            PairingService(node.pairing, node.bus),
+            net,
+            FilesService(node.files),
+            MessagesService(node.messages),
+            PipesService(node.pipes),
+        ]
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(self._note, node)
-                    await node.run([store, PairingService(node.pairing, node.bus), net], on_ready=task_status.started)
+                    await node.run(services, on_ready=task_status.started)
                     nursery.cancel_scope.cancel()
         finally:
             self._ended.set()
@@ -219,7 +241,11 @@ class World:
     async def __aenter__(self) -> Self:
         self.began = trio.current_time()
         self.nursery = await self._stack.enter_async_context(trio.open_nursery())
-        await self.nursery.start(self.network.run)
+        try:
+            await self.nursery.start(self.network.run)
+        except BaseException:
+            await self.__aexit__(*sys.exc_info())
+            raise
         return self
 
     async def __aexit__(self, *error: Any) -> bool | None:

@@ -30,6 +30,7 @@ DECLARED = {
     "pipe": {"open"},
     "tube": {"write", "end"},
     "envelope": {"sign", "open", "sender"},
+    "pair": {"invite", "wait", "list", "cancel", "join", "phrase", "confirm"},
 }
 LOCAL = {
     *("identity.sign", "identity.rotate", "identity.request", "identity.apply", "identity.export"),
@@ -69,7 +70,7 @@ def test_each_result_has_a_schema_that_is_json(operation: AnyOperation) -> None:
 def test_what_takes_a_secret_or_the_vault_or_changes_settings_or_grants_is_local_only() -> None:
     local = {name for name, operation in OPERATIONS.items() if operation.local_only}
     assert local == LOCAL | {"config.set", "service.kill"} | {
-        name for name in OPERATIONS if name.startswith("envelope.")
+        name for name in OPERATIONS if name.startswith(("envelope.", "pair."))
     }
 
 
@@ -78,8 +79,18 @@ def test_identity_and_settings_are_served_offline_too_and_nothing_else() -> None
     assert offline == {name for name in OPERATIONS if name.split(".")[0] in ("identity", "config", "envelope")}
 
 
-def test_only_watching_and_events_are_streams() -> None:
-    assert {name for name, operation in OPERATIONS.items() if operation.stream} == {"node.watch", "node.events"}
+def test_only_what_takes_a_while_or_goes_on_is_a_stream() -> None:
+    streams = {name for name, operation in OPERATIONS.items() if operation.stream}
+    assert streams == {
+        "file.inbox",
+        "file.send",
+        "message.list",
+        "node.events",
+        "node.watch",
+        "pair.phrase",
+        "pair.wait",
+        "pipe.open",
+    }
 
 
 def test_the_state_keeps_the_promised_fields_and_survives_the_wire() -> None:

@@ -7,6 +7,7 @@ from nzcore.node.operations import (
     file_handlers,
     identity_handlers,
     node_handlers,
+    pair_handlers,
     peer_handlers,
     service_handlers,
 )
@@ -21,4 +22,5 @@ HANDLERS: dict[str, Handler] = {
     **channel_handlers.HANDLERS,
     **file_handlers.HANDLERS,
     **envelope_handlers.HANDLERS,
+    **pair_handlers.HANDLERS,
 }
