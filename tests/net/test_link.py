@@ -5,7 +5,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from nzcore.base.errors import PeerError
-from nzcore.net.link import FLUSH_BYTES
+from nzcore.net.link import FLUSH_BYTES, Link
 from nzcore.net.stream import Stream, StreamLost
 from nzcore.proto.channel import frames
 from nzcore.proto.channel.config import INITIAL_WINDOW, ChannelConfig
@@ -45,9 +45,17 @@ async def test_the_first_write_goes_out_at_once_and_the_rest_of_the_tick_togethe
 
 async def test_who_asks_and_answers_in_turn_never_wakes_the_flusher(links: Links, nursery: trio.Nursery) -> None:
     near, far = await links.streams()
+    await far.send_all(b"answer")  # to the OPEN
+    await near.receive_some()
     await wait_all_tasks_blocked()
     heated: list[object] = []
-    links.flusher.heat = heated.append  # type: ignore[method-assign,assignment]
+    heat = links.flusher.heat
+
+    def count(link: Link) -> None:
+        heated.append(link)
+        heat(link)
+
+    links.flusher.heat = count  # type: ignore[method-assign]
     for _ in range(10):
         await near.send_all(b"ask")
         assert await far.receive_some() == b"ask"
