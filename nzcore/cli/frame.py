@@ -26,6 +26,16 @@ class Entry(NamedTuple):
     summary: str
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds within bounds; NaN, which every comparison lets through, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
+
 def _note(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Writes an option that was really given into the session: an inner default never undoes an outer option."""
     session = ctx.find_object(Session)
@@ -51,7 +61,7 @@ EVERYWHERE = (
     _everywhere(
         "--timeout",
         "timeout",
-        type=click.FloatRange(min=0, min_open=True, max=86_400),
+        type=Seconds(min=0, min_open=True, max=86_400),
         metavar="S",
         help="Seconds to wait for an answer.",
     ),

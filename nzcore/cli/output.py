@@ -13,6 +13,7 @@ from typing import NamedTuple, TextIO
 from nzcore.base.errors import NzError, UnavailableError
 from nzcore.cli.errors import OutputClosed
 
+_ID_LENGTH = 62  # characters: nzn1 or nzi1, 52 for 32 bytes, 6 of checksum
 _NARROWEST = 40  # columns; below, breaking between words makes things worse
 
 
@@ -94,10 +95,20 @@ def pairs(facts: Iterable[tuple[str, object]]) -> str:
 
 
 def facts(value: object) -> str:
-    """`name=value` of each fact that says something, in a line."""
+    """`name=value` of each fact that says something, in a line; ids by their beginnings, which commands take too."""
     if not isinstance(value, dict):
-        return "" if value is None else str(value)
-    return " ".join(f"{name}={one}" for name, one in value.items() if one not in (None, "", [], {}))
+        return "" if value is None else _short(value)
+    return " ".join(f"{name}={_short(one)}" for name, one in value.items() if one not in (None, "", [], {}))
+
+
+def short_id(text: str) -> str:
+    """As much of a node's or an identity's text as tells it apart."""
+    return f"{text[:12]}…"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return short_id(text) if len(text) == _ID_LENGTH and text.startswith(("nzn1", "nzi1")) else text
 
 
 def paint(text: str, colour: str, stream: TextIO) -> str:

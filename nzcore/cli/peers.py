@@ -15,7 +15,7 @@ def peer_table(peers: list[dict[str, Any]]) -> output.Table:
                 output.Line("yes", "green") if p["connected"] else "no",
                 output.milliseconds(p["rtt_ms"]),
                 output.where(p["addresses"]),
-                f"{p['node'][:12]}…",
+                output.short_id(p["node"]),
             )
             for p in peers
         ],

@@ -77,6 +77,7 @@ def test_a_human_reads_what_happened_and_what_to_try(run: Run, tmp_path: Path) -
         (("state", "surplus"), "got unexpected extra argument (surplus)"),
         (("service", "show"), "missing argument 'NAME'"),
         (("--timeout", "never", "state"), "invalid value for '--timeout': 'never' is not a valid float range"),
+        (("--timeout", "nan", "state"), "invalid value for '--timeout': 'nan' is not a number of seconds"),
         (("--timeout", "0", "state"), "invalid value for '--timeout': 0.0 is not in the range 0<x<=86400"),
         (("service",), "missing command"),
         ((), "missing command"),

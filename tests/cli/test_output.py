@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nzcore.base.errors import UnavailableError
+from nzcore.base.ids import NodeId
 from nzcore.cli import output
 from nzcore.cli.errors import OutputClosed
 from nzcore.cli.spawn import own_command, own_environment
@@ -96,6 +97,13 @@ def test_the_first_address_stands_for_all() -> None:
     assert output.listed(["a", "b", "c"], 1) == "a and 2 more"
     assert output.milliseconds(None) == ""
     assert (output.milliseconds(0.5), output.milliseconds(250.4)) == ("0.50 ms", "250 ms")
+
+
+def test_ids_in_facts_are_told_by_their_beginnings() -> None:
+    node = NodeId(bytes(32)).text
+    assert output.facts({"peer": node, "code": "net.revoked"}) == f"peer={node[:12]}… code=net.revoked"
+    assert output.facts(node) == f"{node[:12]}…"
+    assert output.facts("nzn1 is a prefix") == "nzn1 is a prefix"
 
 
 def test_a_coloured_cell_is_plain_text_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

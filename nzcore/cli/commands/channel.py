@@ -29,9 +29,10 @@ def list_channels(session: Session) -> None:
 @_peer
 @click.pass_obj
 def rekey(session: Session, peer: str) -> None:
-    """Renew the keys of a channel now; nothing on it is interrupted.
+    """Renew the keys of a channel now.
 
-    It happens by itself too, after some time, some bytes and some records: see `nzcore config list`.
+    Nothing on it is interrupted. It happens by itself too, after some time, some bytes and some records: see
+    `nzcore config list`.
     """
     session.show(session.call("channel.rekey", {"peer": peer}), _asked)
 

@@ -11,7 +11,7 @@ from nzcore.base.errors import UsageError
 from nzcore.base.scopes import Scope
 from nzcore.cli import output
 from nzcore.cli.errors import FAILED
-from nzcore.cli.frame import Group
+from nzcore.cli.frame import Group, Seconds
 from nzcore.cli.names import peer_argument
 from nzcore.cli.peers import peer_table
 from nzcore.cli.ping import Pings
@@ -39,7 +39,8 @@ def command() -> None:
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it may do here; may be repeated. Without it: all but admin.",
+    metavar="SCOPE",
+    help=f"What it may do here: {', '.join(Scope)}; may be repeated. Without it: all but admin.",
 )
 @click.pass_obj
 def add(session: Session, card: str, name: str | None, scopes: tuple[str, ...]) -> None:
@@ -63,7 +64,7 @@ def list_peers(session: Session) -> None:
 @_peer
 @click.pass_obj
 def show(session: Session, peer: str) -> None:
-    """Show one peer: who it is, where it was reached, what it may do."""
+    """Show one peer: who, where, and what it may do."""
     session.show(session.call("peer.show", {"peer": peer}), _details)
 
 
@@ -82,9 +83,9 @@ def connect(session: Session, peer: str) -> None:
 @_peer
 @click.pass_obj
 def disconnect(session: Session, peer: str) -> None:
-    """Close the channel to a peer and dial it no more until `connect`.
+    """Close the channel to a peer and dial it no more.
 
-    The peer may still dial this node: only `nzcore peer remove` ends that.
+    Until `nzcore peer connect`. The peer may still dial this node: only `nzcore peer remove` ends that.
     """
     session.show(session.call("peer.disconnect", {"peer": peer}), _disconnected)
 
@@ -111,7 +112,7 @@ def remove(session: Session, peer: str) -> None:
 @click.option("--count", type=click.IntRange(min=1), default=4, show_default=True, help="How many to send.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0, max=3600),
+    type=Seconds(min=0, max=3600),
     default=0.5,
     show_default=True,
     metavar="S",
