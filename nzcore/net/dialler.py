@@ -41,12 +41,16 @@ async def race(node: NodeId | None, addresses: tuple[Address, ...], attempt: Att
     if not addresses:
         raise DialFailed("net.no-address", node=node)
     dial = _Race(attempt, note)
-    async with trio.open_nursery() as nursery:
-        for address in addresses[:MAX_RACERS]:
-            failed = trio.Event()
-            nursery.start_soon(dial.run, address, failed, nursery.cancel_scope)
-            with trio.move_on_after(STAGGER_S):
-                await failed.wait()
+    try:
+        async with trio.open_nursery() as nursery:
+            for address in addresses[:MAX_RACERS]:
+                failed = trio.Event()
+                nursery.start_soon(dial.run, address, failed, nursery.cancel_scope)
+                with trio.move_on_after(STAGGER_S):
+                    await failed.wait()
+    except BaseException:
+        dial.give_up()
+        raise
     if dial.won is not None:
         return dial.won
     raise dial.failure(node)
@@ -76,6 +80,11 @@ class _Race:
         self.won = won
         self._note(address, True)
         scope.cancel()
+
+    def give_up(self) -> None:
+        """Cancelled: also a wire that had won by then is nobody's."""
+        if self.won is not None:
+            self.won[0].close(abort=True)
 
     def failure(self, node: NodeId | None) -> DialFailed:
         """The error of whoever came furthest: a handshake that failed tells more than a silent address."""

@@ -57,8 +57,17 @@ class _Flight:
 
     def __init__(self) -> None:
         self.landed = trio.Event()
+        self.scope = trio.CancelScope()
         self.link: OpenLink | None = None
         self.error: NzError | None = None
+
+
+class _Keeper:
+    """The task that keeps a channel to one peer up."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.nudged = trio.Event()
 
 
 class ChannelManager:
@@ -89,8 +98,7 @@ class ChannelManager:
         """Who is let in; whoever gives tickets puts its own in this place."""
         self._nursery: trio.Nursery | None = None
         self._flights: dict[NodeId, _Flight] = {}
-        self._keepers: dict[NodeId, trio.CancelScope] = {}
-        self._nudges: dict[NodeId, trio.Event] = {}
+        self._keepers: dict[NodeId, _Keeper] = {}
         self._paused: set[NodeId] = set()
         self._listeners: list[Listener] = []
 
@@ -146,8 +154,9 @@ class ChannelManager:
             return one
         flight = self._flights.get(node)
         if flight is None:
-            flight = self._flights[node] = _Flight()
+            flight = _Flight()
             self._spawn(self._fly, node, flight)
+            self._flights[node] = flight
         with trio.move_on_after(timeout_s) as patience:
             await flight.landed.wait()
         if patience.cancelled_caught:
@@ -157,8 +166,12 @@ class ChannelManager:
         return flight.link
 
     def disconnect(self, node: NodeId, code: str = "channel.disconnected") -> bool:
-        """Closes the channel to a peer and keeps it closed until `connect`; whether there was one."""
+        """Closes the channel to a peer and keeps it closed, whoever dials, until `connect`; whether there was one."""
         self._paused.add(node)
+        flight = self._flights.get(node)
+        if flight is not None:
+            flight.error = DialFailed(code, node=node)
+            flight.scope.cancel()
         one = self.links.get(node)
         if one is not None:
             one.link.close(code)
@@ -167,22 +180,22 @@ class ChannelManager:
     def keep(self, node: NodeId) -> None:
         """Keeps a channel to this peer up, as far as it can be reached. Harmless when repeated."""
         if node not in self._keepers:
-            scope = self._keepers[node] = trio.CancelScope()
-            self._nudges[node] = trio.Event()
-            self._spawn(self._keep, node, scope)
+            keeper = _Keeper()
+            self._spawn(self._keep, node, keeper)
+            self._keepers[node] = keeper
 
     def release(self, node: NodeId) -> None:
         """Ends `keep`; an open channel stays."""
-        scope = self._keepers.pop(node, None)
-        self._nudges.pop(node, None)
-        if scope is not None:
-            scope.cancel()
+        keeper = self._keepers.pop(node, None)
+        if keeper is not None:
+            keeper.scope.cancel()
 
     def nudge(self, node: NodeId) -> None:
         """Something about how to reach a kept peer has changed: dial it now rather than later."""
-        if node in self._nudges:
-            self._nudges[node].set()
-            self._nudges[node] = trio.Event()
+        keeper = self._keepers.get(node)
+        if keeper is not None:
+            keeper.nudged.set()
+            keeper.nudged = trio.Event()
 
     # Streams.
 
@@ -275,6 +288,8 @@ class ChannelManager:
         await self.links.adopt(wire, met)
 
     def _policy(self, certificate: Certificate, mode: Mode, tid: bytes) -> str:
+        if mode is Mode.KNOWN and certificate.node in self._paused:
+            return "channel.disconnected"
         return self.admission.policy(certificate, mode, tid)
 
     async def _fly(self, node: NodeId, flight: _Flight) -> None:
@@ -282,14 +297,15 @@ class ChannelManager:
         try:
             if not self._local.trust.allows(node, Scope.CONNECT):
                 raise DialFailed("net.no-trust", node=node)  # else a keeper would undo what a loss of trust has cut
-            wire, met = await race(
-                node,
-                self._book.addresses(node),
-                partial(self.joining.knock, Knock(node)),
-                lambda address, worked: self._book.note_dial(node, address, worked=worked),
-            )
-            self._book.learn(met.established.certificate)
-            flight.link = await self._greeted(await self.links.adopt(wire, met), node)
+            with flight.scope:
+                wire, met = await race(
+                    node,
+                    self._book.addresses(node),
+                    partial(self.joining.knock, Knock(node)),
+                    lambda address, worked: self._book.note_dial(node, address, worked=worked),
+                )
+                self._book.learn(met.established.certificate)
+                flight.link = await self._greeted(await self.links.adopt(wire, met), node)
         except NzError as error:
             flight.error = error
         except Exception as error:  # a crash boundary, as in _welcome
@@ -318,18 +334,18 @@ class ChannelManager:
             one.link.close(code := "channel.dead")
         raise DialFailed(code, node=node)
 
-    async def _keep(self, node: NodeId, scope: trio.CancelScope) -> None:
+    async def _keep(self, node: NodeId, keeper: _Keeper) -> None:
         """Dials whenever there is no channel, at growing intervals while that fails."""
         streak = 0
-        with scope:
+        with keeper.scope:
             while True:
                 while self.links.get(node) is not None or node in self._paused:
                     streak = 0
-                    await self._until_change(node)
+                    await self._until_change(keeper)
                 with trio.move_on_after(
                     RECONNECT.delay(streak, self._rng.random) if streak else self._rng.random() / 4
                 ):
-                    await self._nudges[node].wait()
+                    await keeper.nudged.wait()
                 if self.links.get(node) is not None or node in self._paused:
                     continue
                 try:
@@ -339,7 +355,7 @@ class ChannelManager:
                     if streak == 1:
                         self._bus.emit("peer.unreachable", Unreachable(node, error.code))
 
-    async def _until_change(self, node: NodeId) -> None:
+    async def _until_change(self, keeper: _Keeper) -> None:
         """Until a link opens or closes, or the peer is nudged."""
         async with trio.open_nursery() as nursery:
 
@@ -348,7 +364,7 @@ class ChannelManager:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(first, self.links.wait_change)
-            nursery.start_soon(first, self._nudges[node].wait)
+            nursery.start_soon(first, keeper.nudged.wait)
 
 
 async def read_all(stream: Stream, max_bytes: int) -> bytes:

@@ -173,11 +173,12 @@ class MemoryNetwork:
         back_s = self.between(address.host, one).latency_s
         listener = self._listeners.get(address)
         if listener is None or listener.on_wire is None:
-            self.after(back_s, dial.refuse)
+            self.after(back_s, dial.land)
             return
         connection = Connection(self, one, address.host, Address(one, self.free_port()).text, address.text)
         self._connections[connection] = None
-        self.after(back_s, lambda: dial.land(connection.ends[0]))
+        dial.wire = connection.ends[0]
+        self.after(back_s, dial.land)
         listener.on_wire(connection.ends[1], one)
 
     async def _until_scheduled(self, instant: float) -> None:
@@ -257,14 +258,8 @@ class _Dial:
     def is_over(self) -> bool:
         return self._given_up or self.over.is_set()
 
-    def land(self, wire: MemoryWire) -> None:
-        if self._given_up:
-            wire.close(abort=True)
-            return
-        self.wire = wire
-        self.over.set()
-
-    def refuse(self) -> None:
+    def land(self) -> None:
+        """What it asked for is decided: a wire, or none."""
         self.over.set()
 
     def give_up(self) -> None:

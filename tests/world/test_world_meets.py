@@ -92,7 +92,7 @@ async def test_dead_addresses_cost_their_head_start_only_and_the_good_one_is_rem
         certificate = Card.parse_text(await bob.card()).certificate
         await alice.node.peers.add(certificate, (*dead, Address(bob.host, 4500)), petname="bob")
         await bob.call("peer.add", card=await alice.card())
-        bob.node.channels.disconnect(alice.id)  # alice is to dial
+        bob.node.channels.release(alice.id)  # alice is to dial
         began = world.now
         await alice.call("peer.connect", peer="bob")
         assert world.now - began < 1.0
@@ -147,6 +147,54 @@ async def test_removing_a_peer_cuts_its_channel_in_the_same_instant(autojump_clo
         assert "handshake.not-admitted" in codes(world, bob, "channel.refused")
         await world.run_for(200)
         assert not alice.is_connected(bob)
+
+
+async def test_a_channel_that_the_owner_closed_stays_closed_until_the_owner_opens_it(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await couple(world)
+        await bob.call("peer.disconnect", peer="alice")
+        await world.run_for(200)
+        assert not bob.is_connected(alice)
+        with pytest.raises(NzError) as refused:
+            await alice.call("peer.connect", peer="bob")
+        assert refused.value.code == "channel.disconnected"
+        await bob.call("peer.connect", peer="alice")
+        await world.until_connected((alice, bob))
+
+
+async def test_a_peer_that_is_added_and_removed_at_once_harms_nobody(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await world.add("alice"), await world.add("bob")
+        for _ in range(20):
+            await alice.call("peer.add", card=await bob.card(), name="bob")
+            await world.run_for(world.rng.choice([0, 0.1]))
+            await alice.call("peer.remove", peer="bob")
+        await world.run_for(10)
+        assert alice.node.state().services[1].restarts == 0
+
+
+async def test_a_disconnect_ends_a_dial_that_is_under_way(autojump_clock):
+    async with World(1, Conditions(latency_s=0.5)) as world:
+        alice, bob = await world.add("alice"), await world.add("bob")
+        await world.introduce(alice, bob)
+        bob.node.channels.release(alice.id)
+        await world.run_for(1)
+        told = []
+
+        async def connect():
+            try:
+                await alice.call("peer.connect", peer="bob")
+            except NzError as error:
+                told.append(error.code)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connect)
+            await world.run_for(0.2)
+            await alice.call("peer.disconnect", peer="bob")
+        assert told == ["channel.disconnected"]
+        await world.run_for(60)
+        assert not alice.is_connected(bob)
+        assert world.network.connections == 0
 
 
 async def test_a_scope_that_is_lost_cuts_its_streams_and_no_other(autojump_clock):
