@@ -23,7 +23,7 @@ COMMANDS = {
     "peer": Entry("peer", "Peers: add by card, list, connect, ping, rename, remove."),
     "channel": Entry("channel", "Open channels: list, renew keys, close."),
     "send": Entry("send", "Send files and folders to a peer."),
-    "inbox": Entry("inbox", "List the files that peers have sent."),
+    "inbox": Entry("inbox", "List the files that peers have sent, the newest last."),
     "message": Entry("message", "Short texts: send one, list those that came."),
     "pipe": Entry("pipe", "Join standard input and output with a peer's."),
     "identity": Entry("identity", "Who this node is: sign, verify, rotate, export."),
