@@ -60,6 +60,9 @@ class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
     public: Annotated[bool, Meta(description="listen on addresses that the internet reaches, too")] = False
     mdns: Annotated[bool, Meta(description="find peers on the local network, and be found by them")] = True
+    mdns_passive: Annotated[bool, Meta(description="only find them: announce nothing but an open pairing window")] = (
+        False
+    )
 
     def __post_init__(self) -> None:
         """*Raises* ValueError for what is no address, so that it is refused as a setting."""

@@ -1,6 +1,6 @@
 """The network as services: the peer book, and the channel manager with its listeners and kept peers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import trio
@@ -36,7 +36,18 @@ class NetService(Service):
     requires = ("store",)
     essential = True
 
-    def __init__(self, manager: ChannelManager, book: PeerBook, store: StoreService, bus: Bus, settings: Net) -> None:
+    def __init__(
+        self,
+        manager: ChannelManager,
+        book: PeerBook,
+        store: StoreService,
+        bus: Bus,
+        settings: Net,
+        *,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`prepare` is run once the book is loaded, before anybody is greeted."""
+        self._prepare = prepare
         self._manager = manager
         self._book = book
         self._store = store
@@ -45,6 +56,8 @@ class NetService(Service):
 
     async def start(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self._book.load()
+        if self._prepare is not None:
+            await self._prepare()
         async with trio.open_nursery() as nursery:
             await nursery.start(self._manager.run)
             nursery.start_soon(self._book.save)

@@ -7,11 +7,13 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
 import nzcore
 from nzcore.base.errors import UnavailableError
+from nzcore.base.ids import NodeId
 from nzcore.control.node_ops import ServiceBrief
 from nzcore.control.node_ops import State as NodeState
 from nzcore.crypto.random import random_bytes
@@ -22,6 +24,7 @@ from nzcore.net.manager import ChannelManager
 from nzcore.net.transport import Transport
 from nzcore.node.config import Config
 from nzcore.node.directory import NodeDirectory
+from nzcore.node.discovery_keys import DiscoveryKeys
 from nzcore.node.files.service import FileExchange
 from nzcore.node.home import Home, default_inbox
 from nzcore.node.identity import LocalIdentity
@@ -38,6 +41,9 @@ from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.card import MAX_ADDRESSES
 from nzcore.proto.trust.view import TrustView
 from nzcore.store.kv import KV
+
+if TYPE_CHECKING:
+    from nzcore.node.discovery import DiscoveryService
 
 
 class Node:
@@ -93,6 +99,10 @@ class Node:
             listening=lambda: self.listening(),
         )
         """How strangers become peers."""
+        self.discovery_keys = DiscoveryKeys(lambda: self.kv(), self.trust)
+        self.discovery: DiscoveryService | None = None
+        """Set where the node discovers; None: it is switched off."""
+        self.channels.links.on_greeted = self._greeted
         self._rng = rng
         self._supervisor: Supervisor | None = None
         self._ready_at: float | None = None
@@ -196,7 +206,15 @@ class Node:
 
     def _hello(self) -> Hello:
         reachable = advertised(map(Address.parse, self.listening()))
-        return Hello(time=int(self.wall_clock()), addresses=tuple(one.text for one in reachable[:MAX_ADDRESSES]))
+        return Hello(
+            time=int(self.wall_clock()),
+            addresses=tuple(one.text for one in reachable[:MAX_ADDRESSES]),
+            dk=self.discovery_keys.greeting,
+        )
+
+    def _greeted(self, node: NodeId, hello: Hello) -> None:
+        self.pairing.greet(node, hello)
+        self.discovery_keys.greeted(node, hello.dk)
 
     def _check_started(self, supervisor: Supervisor) -> None:
         for info in supervisor.list():

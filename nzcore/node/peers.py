@@ -77,6 +77,8 @@ class PeerBook:
         self._kv = kv
         self._trust = trust
         self._clock = clock
+        self.hints: Callable[[NodeId], tuple[Address, ...]] = lambda node: ()
+        """Where a peer seems to be, from whoever hears of it: tried, and kept only once it worked."""
         self._peers: dict[NodeId, Peer] = {}
         self._certificates: dict[NodeId, Certificate] = {}
         self._unsaved: set[NodeId] = set()
@@ -217,9 +219,12 @@ class PeerBook:
     # What dials and handshakes ask and tell: at once; `save` writes it when it can.
 
     def addresses(self, node: NodeId) -> tuple[Address, ...]:
-        """What to dial for a node, the most promising first."""
+        """What to dial for a node, the most promising first, hints behind the best that is known."""
         peer = self.get(node)
-        return () if peer is None else peer.best_addresses
+        if peer is None:
+            return ()
+        known = peer.best_addresses
+        return tuple(dict.fromkeys((*known[:1], *self.hints(node), *known[1:])))
 
     def note_dial(self, node: NodeId, address: Address, *, worked: bool) -> None:
         """How dialling an address of a known peer went."""

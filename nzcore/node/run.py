@@ -17,6 +17,7 @@ from nzcore.control.verdict import Principal
 from nzcore.kernel import Event, Service
 from nzcore.net.tcp import TcpTransport
 from nzcore.node import config
+from nzcore.node.discovery import DiscoveryService
 from nzcore.node.dispatch import Dispatcher
 from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
@@ -28,6 +29,7 @@ from nzcore.node.operations.node_handlers import EVENTS_WAITING, item_of
 from nzcore.node.pairing import PairingService
 from nzcore.node.services import BridgeService, IpcService, JournalService, MonitorService, StoreService
 from nzcore.node.tubes import PipesService
+from nzcore.node.voice import mdns_over
 from nzcore.store.database import Database
 from nzcore.store.lock import HomeLock
 
@@ -79,7 +81,12 @@ def run_offline(home: Path, *, passphrase: str | None, operation: str, args: dic
 def _overrule(net: config.Net, listen: tuple[str, ...], public: bool, mdns: bool) -> config.Net:
     """*Raises* UsageError `node.bad-setting` for what is no address."""
     try:
-        return config.Net(listen=listen or net.listen, public=public or net.public, mdns=mdns and net.mdns)
+        return config.Net(
+            listen=listen or net.listen,
+            public=public or net.public,
+            mdns=mdns and net.mdns,
+            mdns_passive=net.mdns_passive,
+        )
     except ValueError as error:
         raise UsageError("node.bad-setting", str(error), hint="give it as tcp://HOST:PORT") from error
 
@@ -118,7 +125,9 @@ def services_of(node: Node) -> list[Service]:
         wait_lost=lambda: bridge.bridge.wait_down(),
     )
     node.watchers.append(lambda: monitor.problems)
-    net = NetService(node.channels, node.peers, store, node.bus, node.config.net)
+    discovery = _discovery_of(node, bridge)
+    prepare = node.discovery_keys.load if discovery else None  # before the first HELLO, which says the key
+    net = NetService(node.channels, node.peers, store, node.bus, node.config.net, prepare=prepare)
     node.kv = lambda: store.kv
     node.listening = net.listening
     journal = JournalService(node.bus, node.home.log, node.config.log)
@@ -134,7 +143,20 @@ def services_of(node: Node) -> list[Service]:
         PipesService(node.pipes),
         monitor,
         IpcService(node.home, Dispatcher(node), node.bus),
+        *discovery,
     ]
+
+
+def _discovery_of(node: Node, bridge: BridgeService) -> list[Service]:
+    """Discovery, unless the settings switch it off."""
+    net = node.config.net
+    if not net.mdns:
+        return []
+    voice = mdns_over(lambda: bridge.bridge)
+    node.discovery = DiscoveryService(
+        node.discovery_keys, node.peers, node.channels, node.pairing.window, node.bus, net, voice
+    )
+    return [node.discovery]
 
 
 async def _supervise(node: Node, on_event: Tell) -> None:

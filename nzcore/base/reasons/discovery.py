@@ -25,9 +25,5 @@ REASONS = {
         f"in a container use the host's network, in WSL the mirrored mode, and let port 5353/udp pass; {_ANYWAY}",
     ),
     "no-place": Reason("the node listens on no address of a local network", "see net.listen: `nzcore config list`"),
-    "not-found": Reason(
-        "nobody on the local network announces a pairing window of that name",
-        "let the other node open its window, and compare the name; `nzcore peer discover` lists what is seen",
-    ),
     "ambiguous": Reason("several pairing windows on the local network begin like that", "give more of the name"),
 }

@@ -1,4 +1,4 @@
-"""What is seen on the local network, and when it is worth a dial; bounded, whatever is announced (spec/discovery.md §6).
+"""What is seen on the local network, and when it is worth a dial; bounded whatever comes (spec/discovery.md §6).
 
 A machine: sightings and time go in. Knows no keys; whose a sighting is, is handed in by who holds them.
 """
@@ -114,10 +114,6 @@ class Register:
         self._dialled = {name: at for name, at in self._dialled.items() if now - at < DIAL_INSTANCE_S}
         self._dialled[seen.instance] = self._dialled_peer[seen.node] = now
         return True
-
-    def forget_peer(self, node: NodeId) -> None:
-        """Nothing is kept of whoever is no peer any more but what a stranger may show."""
-        self._dialled_peer.pop(node, None)
 
     def clear(self) -> None:
         """Forgets what is seen, after the links have changed; not how often was dialled."""
