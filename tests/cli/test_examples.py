@@ -21,7 +21,7 @@ LIFE = [
     *("identity export", "identity import", "identity rotate", "identity request", "identity apply"),
     *("service list", "service show", "service stop", "service start", "service restart", "service kill"),
     *("peer add", "peer list", "peer show", "peer connect", "peer ping"),
-    *("channel list", "channel rekey", "channel close"),
+    *("send", "inbox", "message send", "message list", "pipe", "channel list", "channel rekey", "channel close"),
     *("peer disconnect", "peer rename", "peer remove"),
     *("config list", "config get", "config set", "events", "logs", "doctor", "schema", "explain", "completion"),
     *("service install", "demo", "down"),
@@ -70,6 +70,10 @@ def test_every_example_works_when_it_is_typed(run: Run, tmp_path: Path, bob: str
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "TMPDIR": str(tmp_path),
     }
+    (tmp_path / "bob").symlink_to(bob)
+    (tmp_path / "letter.txt").write_text("dear bob")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_bytes(bytes(1000))
     (tmp_path / "bob.card").write_text(run("--home", bob, "identity", "card").out)
     try:
         for name in LIFE:
@@ -80,12 +84,12 @@ def test_every_example_works_when_it_is_typed(run: Run, tmp_path: Path, bob: str
                 environment["NODE"] = shown.stdout.partition('"node":"')[2].partition('"')[0]
             if name == "peer add":  # bob must know this node before it can be reached
                 card = typed("nzcore identity card", tmp_path, environment).stdout.strip()
-                assert run("--home", bob, "peer", "add", card, "--name", "example").code == 0
+                assert run("--home", bob, "peer", "add", card, "--name", "alice").code == 0
             ended = typed(example(run, name), tmp_path, environment)
             assert ended.returncode == 0, f"{name}: {ended.stderr}"
     finally:
         typed("nzcore down", tmp_path, environment)
-        run("--home", bob, "peer", "remove", "example")
+        run("--home", bob, "peer", "remove", "alice")
 
 
 def typed(script: str, folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
