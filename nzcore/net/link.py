@@ -214,7 +214,7 @@ class Link:
                 raise StreamLost(channel.closed_by or error.code, stream=stream_id) from error
             if not self._hot:
                 self._kick()
-            elif channel.queued >= FLUSH_BYTES:
+            elif channel.queued() >= FLUSH_BYTES:
                 self._flush()
             if accepted == size or channel.full or not channel.window(stream_id):
                 return accepted

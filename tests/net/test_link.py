@@ -87,7 +87,7 @@ async def test_a_full_wire_holds_writers_and_openers_until_it_is_read(nursery: t
     nursery.start_soon(open_one)
     await wait_all_tasks_blocked()
     assert done == []
-    assert links.alice._channel.queued <= 8192 + 100
+    assert links.alice._channel.queued() <= 8192 + 100
     links.wires[1].resume()
     got = 0
     while got < 100_000:

@@ -11,9 +11,9 @@ from nzcore.base.errors import PeerError, UsageError
 from nzcore.base.instant import Instant
 from nzcore.proto.channel import frames
 from nzcore.proto.channel.answers import Answers
-from nzcore.proto.channel.codes import code_of, wire_of
+from nzcore.proto.channel.codes import SILENT, code_of, wire_of
 from nzcore.proto.channel.config import DETAIL_BYTES, ChannelConfig
-from nzcore.proto.channel.events import Event, Statistics
+from nzcore.proto.channel.events import Event, Events, Statistics
 from nzcore.proto.channel.frames import HEADER, HEADER_BYTES
 from nzcore.proto.channel.hello import Hello, encode_hello, read_hello
 from nzcore.proto.channel.liveness import Liveness
@@ -22,13 +22,7 @@ from nzcore.proto.channel.rekey import Rekey
 from nzcore.proto.channel.streams import NEXT, StreamRecord, Streams, Turn
 from nzcore.proto.noise.kernel import Transport
 
-Events = list[tuple[object, ...]]
-
-SILENT = frozenset({"crypto.not-authentic", "channel.bad-record"})
-"""After these nothing is sent: what came was not the other side's, or can't be told from it."""
-
-_DATA = frames.DATA
-_unpack_header = HEADER.unpack_from
+_DATA, _unpack_header = frames.DATA, HEADER.unpack_from
 
 
 class Channel:
@@ -140,7 +134,6 @@ class Channel:
         """Whether as much is waiting as may wait: writers and openers wait until it was taken."""
         return self._writer.queued >= self.config.queue_bytes or self._answers.is_full
 
-    @property
     def queued(self) -> int:
         """Bytes that wait for `take`, answers left out."""
         return self._writer.queued
@@ -302,8 +295,7 @@ class Channel:
             at = stop
 
     def _on_pad(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        """Padding hides sizes and means nothing."""
-        if number:
+        if number:  # padding hides sizes and means nothing
             raise PeerError("channel.bad-frame")
 
     def _on_open(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
@@ -381,10 +373,11 @@ class Channel:
 
     def _fail(self, error: PeerError, events: Events) -> None:
         """The other side broke the rules: it is told why, unless nothing it sends can be believed any more."""
-        if error.code not in SILENT and not self._writer.is_exhausted:
+        silent = error.code in SILENT or self._writer.is_exhausted
+        if not silent:
             self._say_close(error.code)
         self._end(error.code, events, remote=False)
-        if error.code in SILENT or self._writer.is_exhausted:
+        if silent:
             self._silence()
 
     def _say_close(self, code: str, detail: bytes = b"") -> None:

@@ -8,6 +8,9 @@ UNKNOWN = "channel.unknown-reason"
 PROTOCOL_ERROR = "channel.protocol-error"
 """What is said where a reason has no number of its own: details of our refusals help only an attacker."""
 
+SILENT = frozenset({"crypto.not-authentic", "channel.bad-record"})
+"""After these nothing is sent: what came was not the other side's, or can't be told from it."""
+
 _WIRE = {code: entry.wire for code, entry in catalogue().items() if entry.wire}
 _CODE = {wire: code for code, wire in _WIRE.items()}
 

@@ -30,6 +30,9 @@ class Event(IntEnum):
     """code, whether it was the other side that said so, detail (bytes, of the other side's CLOSE): always the last"""
 
 
+Events = list[tuple[object, ...]]
+
+
 class Statistics(NamedTuple):
     """What a channel has done so far."""
 
