@@ -13,6 +13,7 @@ FEED_BYTES = 512 << 10
 DIGESTS_AT_ONCE = 2000
 """Digests in one item; more come in further items."""
 
+Last = Annotated[int, Meta(description="only so many, the newest", ge=1, le=1_000_000)]
 Tube = Annotated[str, Meta(description="which input: from the first item", min_length=1, max_length=64)]
 
 
@@ -59,8 +60,8 @@ class InboxFile(Struct, frozen=True, kw_only=True):
 
 
 class InboxArgs(Args, frozen=True, kw_only=True):
-    peer: Annotated[PeerName | None, Meta(description="only what this peer sent")] = None
-    last: Annotated[int | None, Meta(description="only so many, the newest", ge=1, le=1_000_000)] = None
+    peer: PeerName | None = None
+    last: Last | None = None
 
 
 class InboxItem(Struct, frozen=True, kw_only=True):
@@ -94,8 +95,8 @@ class MessageInfo(Struct, frozen=True, kw_only=True):
 
 
 class MessageListArgs(Args, frozen=True, kw_only=True):
-    peer: Annotated[PeerName | None, Meta(description="only messages of this peer")] = None
-    last: Annotated[int | None, Meta(description="only so many, the newest", ge=1, le=100_000)] = None
+    peer: PeerName | None = None
+    last: Last | None = None
     follow: Annotated[bool, Meta(description="go on with those that arrive")] = False
 
 

@@ -29,7 +29,7 @@ def send(session: Session, peer: str, text: str) -> None:
 
 @command.command("list", example="nzcore message list --last 20")
 @click.argument("peer", required=False)
-@click.option("--last", type=click.IntRange(min=1, max=100_000), metavar="N", help="Only the newest N.")
+@click.option("--last", type=click.IntRange(min=1, max=1_000_000), metavar="N", help="Only the newest N.")
 @click.option("--follow", is_flag=True, help="Go on and show those that arrive.")
 @click.pass_obj
 def list_messages(session: Session, peer: str | None, last: int | None, follow: bool) -> None:

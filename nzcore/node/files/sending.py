@@ -160,8 +160,9 @@ class Outgoing:
         async with together() as nursery:
             nursery.start_soon(listen)
             nursery.start_soon(pump)
-        if receipt and len(self.digests) < self._survey.manifest.files:
-            await self._hash_rest()  # an earlier attempt had brought everything, and only its receipt was lost
+        if not may_go.is_set():  # an earlier attempt had brought everything, and only its receipt was lost
+            await self._hash_rest()
+            self.progress.done_bytes = self.progress.resumed_bytes = self._survey.manifest.total
         self._finish()
         return receipt[0]
 
@@ -267,8 +268,6 @@ class Outgoing:
                     self.digests[index] = await self._offload(reading.finish)
                 finally:
                     reading.close()
-                self.progress.done_bytes += entry.size
-                self.progress.resumed_bytes += entry.size
 
     def _finish(self) -> None:
         self.progress.files = self._survey.manifest.files
