@@ -223,6 +223,8 @@ class Links:
         self._open[node] = one
         self._tell_change()
         link.start(met.rest, met.leftover)
+        if met.is_cut():
+            link.on_end(None)
         return one
 
     def _tell_change(self) -> None:

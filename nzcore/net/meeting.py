@@ -1,10 +1,11 @@
 """A handshake over a wire: moves its bytes and bounds its time; the wire is then the channel's."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import trio
 
-from nzcore.base.errors import NzError, PeerError, UnavailableError
+from nzcore.base.errors import PeerError, UnavailableError
 from nzcore.net.wire import Buffer, Wire
 from nzcore.proto.handshake.machine import HANDSHAKE_S, MESSAGE1_S, Established
 
@@ -26,6 +27,8 @@ class Met(NamedTuple):
     established: Established
     rest: bytes
     leftover: list[Buffer]
+    is_cut: Callable[[], bool] = lambda: False
+    """Whether the connection has ended since: nobody was attached who could have been told."""
 
 
 async def meet(wire: Wire, machine: Machine, *, first_s: float = MESSAGE1_S, total_s: float = HANDSHAKE_S) -> Met:
@@ -41,7 +44,7 @@ async def meet(wire: Wire, machine: Machine, *, first_s: float = MESSAGE1_S, tot
         if not first.cancelled_caught:
             await meeting.over.wait()
     if meeting.established is not None:
-        return Met(meeting.established, machine.rest, meeting.leftover)
+        return Met(meeting.established, machine.rest, meeting.leftover, lambda: meeting.cut)
     raise meeting.error or PeerError("net.too-slow")
 
 
@@ -52,7 +55,8 @@ class _Meeting:
         self.first = trio.Event()
         self.over = trio.Event()
         self.established: Established | None = None
-        self.error: NzError | None = None
+        self.error: Exception | None = None
+        self.cut = False
         self._wire = wire
         self._machine = machine
         self.leftover: list[Buffer] = []
@@ -62,7 +66,7 @@ class _Meeting:
     def on_bytes(self, data: memoryview) -> None:
         try:
             self.established = self._machine.receive(data)
-        except NzError as error:
+        except Exception as error:  # whoever runs the handshake gets it; the wire's reader is not to die of it
             self._end(error)
             return
         if self._send() or self.established is not None:
@@ -75,6 +79,7 @@ class _Meeting:
         self.leftover = self._wire.send(self.leftover)
 
     def on_end(self, error: OSError | None) -> None:
+        self.cut = True
         self._end(UnavailableError("net.cut"))
 
     def _send(self) -> bool:
@@ -84,7 +89,7 @@ class _Meeting:
             self.leftover += self._wire.send([message])
         return bool(message)
 
-    def _end(self, error: NzError | None) -> None:
+    def _end(self, error: Exception | None) -> None:
         if not self.over.is_set():
             self.error = error
             self.first.set()

@@ -338,3 +338,18 @@ async def test_a_crash_in_the_middle_of_a_transfer_is_no_clean_end(autojump_cloc
                 await listen(stream)
         assert lost.value.code == "channel.lost"
         assert 0 < len(heard) < 1_000_000
+
+
+async def test_a_connection_that_breaks_while_its_link_is_contested_is_noticed_at_once(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await couple(world)
+        await alice.restart()
+        await world.until(lambda: alice.is_connected(bob) or world.network.connections > 1)
+        await world.run_for(0.2)  # bob pings the old link, for three seconds
+        bob.node.channels.release(alice.id)
+        alice.node.channels.release(bob.id)
+        assert world.network.cut(alice.host, bob.host) > 0
+        await world.run_for(5)
+        assert not bob.is_connected(alice)
+        assert len(bob.node.channels.links) == 0
+        assert world.network.connections == 0
