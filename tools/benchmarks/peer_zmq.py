@@ -1,7 +1,7 @@
 """pyzmq with CURVE between two processes over TCP loopback; runs in the peers' environment, prints one JSON object.
 
-`request_reply` blocks in both processes, which then can do nothing else; `request_reply_async` is what a node does: both
-ends in an event loop (`zmq.asyncio`).
+`request_reply` blocks in both processes, which then can do nothing else; `request_reply_async` is what a node does:
+both ends in an event loop (`zmq.asyncio`).
 """
 
 import asyncio

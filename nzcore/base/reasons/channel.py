@@ -9,7 +9,6 @@ REASONS = {
     ),
     "going-away": Reason("the other node is stopping", "it is dialled again when it is back", wire=3),
     "dead": Reason("the other side was silent for too long", "check the network between both nodes", wire=4),
-    "replaced": Reason("another channel to the same node took its place", "nothing to do", wire=5),
     "disconnected": Reason("the owner of the other node ended the channel", "ask them, or connect again", wire=6),
     "rekey-stalled": Reason(
         "the keys of the channel could not be renewed in time", "check the network between both nodes", wire=7

@@ -131,7 +131,7 @@ class Channel:
 
     @property
     def full(self) -> bool:
-        """Whether as much is waiting as may wait: writers and openers wait until it was taken."""
+        """Whether as much waits as may: writers and openers wait until it was taken."""
         return self._writer.queued >= self.config.queue_bytes or self._answers.is_full
 
     def queued(self) -> int:
@@ -328,10 +328,8 @@ class Channel:
     def _on_reset(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
         code = code_of(frames.read_code(payload))
         stream = self._streams.known(number)
-        if stream is None:
-            return
-        was_over = stream.is_over
-        if stream.hear(Turn.RESET) and not was_over:
+        was_over = stream is None or stream.is_over
+        if stream is not None and stream.hear(Turn.RESET) and not was_over:
             self._writer.end_data()
             self._answers.forget(number)
             events.append((Event.RESET, number, code))
