@@ -265,7 +265,11 @@ class TcpTransport:
         return TcpListener(sock, Address(address.host, sock.getsockname()[1]), spawn)
 
 
-def _why(error: OSError | ExceptionGroup[Exception]) -> str:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]  # type: ignore[assignment]  # of open_tcp_stream, which raises groups of OSErrors
-    return error.strerror or str(error)
+def _why(error: BaseException) -> str:
+    """What the system said, in its words: `open_tcp_stream` hides it behind an error and a group of its own."""
+    while not (isinstance(error, OSError) and error.strerror):
+        behind = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
+        if behind is None:
+            return str(error)
+        error = behind
+    return error.strerror
