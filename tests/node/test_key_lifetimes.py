@@ -1,0 +1,248 @@
+"""Keys are replaced whole, whenever a process dies, and forgotten as soon as nobody may use them any more."""
+
+import os
+import pickle
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from nzcore.base.errors import PeerError, UnavailableError, UsageError
+from nzcore.codec.frames import pack, unpack
+from nzcore.codec.types import builtins
+from nzcore.crypto.secrets import SecretBytes, StoreKey
+from nzcore.node.export import open_export, seal_export
+from nzcore.node.home import Home
+from nzcore.node.identity import LocalIdentity
+from nzcore.node.secrets import Secrets
+from nzcore.node.setup import create_home, import_home
+from nzcore.proto.identity.certificate import Certificate
+from nzcore.proto.identity.mnemonic import Mnemonic
+from nzcore.proto.identity.node_keys import NodeKeys
+from nzcore.proto.identity.root import Root
+from nzcore.proto.identity.rotation import RotationRequest, approve
+from nzcore.store.vault import Vault
+
+WORDS = "abandon " * 23 + "art"
+PHRASE = "a phrase"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
+    """Lets the disk's call number `moment` be the last thing that happens, before it or, for odd moments, after it."""
+    calls = 0
+
+    def mortal(original: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **options: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls > moment // 2 + 1:
+                raise Killed
+            if calls == moment // 2 + 1 and moment % 2 == 0:
+                raise Killed
+            done = original(*args, **options)
+            if calls == moment // 2 + 1:
+                raise Killed
+            return done
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", mortal(os.fsync))
+    monkeypatch.setattr(Path, "replace", mortal(Path.replace))
+    monkeypatch.setattr(Path, "unlink", mortal(Path.unlink))
+    return lambda: calls
+
+
+def wiped(keys: NodeKeys) -> bool:
+    try:
+        keys.seeds()
+    except UsageError as error:
+        return error.code == "crypto.wiped"
+    return False
+
+
+def published(home: Home) -> Certificate:
+    return Certificate.parse_text(home.certificate.read_text())
+
+
+def answer_to(request: RotationRequest) -> Certificate:
+    with Mnemonic.parse(WORDS) as mnemonic, Root.from_mnemonic(mnemonic) as root:
+        return approve(root, request, 2_000_000_000)
+
+
+@pytest.mark.parametrize("moment", range(16))
+def test_a_rotation_that_dies_at_any_moment_leaves_a_node_that_starts(
+    home: Home, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    identity = LocalIdentity.unlock(home, None)
+    before = identity.certificate
+    with monkeypatch.context() as patched, Mnemonic.parse(WORDS) as mnemonic:
+        kill_at(patched, moment)
+        try:
+            identity.rotate(mnemonic)
+            survived = True
+        except Killed:
+            survived = False
+    after = LocalIdentity.unlock(home, None)
+    assert after.certificate.node == before.node
+    assert after.certificate == published(home)
+    assert after.kept() == after.certificate
+    signature = after.sign("test", b"x")
+    LocalIdentity.verify(after.certificate, signature, "test", b"x")
+    assert after.certificate.epoch >= before.epoch
+    if survived:
+        assert after.certificate.epoch > before.epoch
+    assert not home.path.joinpath("vault.new").exists() or after.certificate == before
+
+
+def test_both_endings_of_a_rotation_were_met(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test above relies on: some of its moments are before the change counts, some after."""
+    with monkeypatch.context() as patched, Mnemonic.parse(WORDS) as mnemonic:
+        calls = kill_at(patched, 1000)
+        LocalIdentity.unlock(home, None).rotate(mnemonic)
+    assert 4 <= calls() <= 8
+
+
+@pytest.mark.parametrize("moment", range(14))
+def test_an_init_that_dies_at_any_moment_leaves_a_node_or_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    home = Home(tmp_path / "home")
+    with monkeypatch.context() as patched, Mnemonic.parse(WORDS) as mnemonic:
+        kill_at(patched, moment)
+        with suppress(Killed):
+            create_home(home.path, name="n", mnemonic=mnemonic, passphrase=None)
+    try:
+        LocalIdentity.unlock(home, None)
+    except UnavailableError as error:
+        said = error
+    else:
+        assert published(home).name == "n"
+        return
+    assert said.code in ("node.no-home", "node.damaged-home")
+    assert said.hint
+
+
+def test_a_lost_or_old_public_certificate_is_written_anew_from_the_vault(home: Home) -> None:
+    good = home.certificate.read_bytes()
+    for bad in (b"", b"\xff" * 10, b"x" * 100_000):
+        home.certificate.write_bytes(bad)
+        LocalIdentity.unlock(home, None).wipe()
+        assert home.certificate.read_bytes() == good
+
+
+def test_a_rotation_wipes_the_keys_and_requests_before_it(home: Home) -> None:
+    identity = LocalIdentity.unlock(home, None)
+    old = identity.keys
+    identity.request()
+    with Mnemonic.parse(WORDS) as mnemonic:
+        identity.rotate(mnemonic)
+    assert wiped(old)
+    assert not wiped(identity.keys)
+    with pytest.raises(UsageError) as caught:
+        identity.apply(old.certificate)
+    assert caught.value.code == "node.no-request"
+    identity.wipe()
+    assert wiped(identity.keys)
+
+
+def test_a_failed_rotation_changes_nothing(home: Home) -> None:
+    identity = LocalIdentity.unlock(home, None)
+    before = identity.certificate
+    with Mnemonic.generate() as other, pytest.raises(PeerError) as caught:
+        identity.rotate(other)
+    assert caught.value.code == "identity.other-identity"
+    assert identity.certificate == before == LocalIdentity.unlock(home, None).certificate
+    assert not wiped(identity.keys)
+
+
+def test_an_answer_is_taken_up_once_and_repeating_it_is_harmless(home: Home) -> None:
+    identity = LocalIdentity.unlock(home, None)
+    answer = answer_to(identity.request())
+    assert identity.apply(answer) == answer
+    home.certificate.unlink()  # as if the process had died before it was written
+    assert identity.apply(answer) == answer
+    assert published(home) == answer
+
+
+def test_pending_keys_outlive_the_process(home: Home) -> None:
+    first = LocalIdentity.unlock(home, None)
+    answer = answer_to(first.request())
+    first.wipe()
+    second = LocalIdentity.unlock(home, None)
+    assert second.apply(answer) == answer
+    assert LocalIdentity.unlock(home, None).certificate == answer
+
+
+def test_a_vault_that_holds_something_else_is_damaged_and_forgets_its_key(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Vault.open(home.vault, key_file=home.vault_key)
+    contents = unpack(good.contents().reveal())
+    assert isinstance(contents, dict)
+    seeds = contents["seeds"]
+    opened: list[Vault] = []
+    open_vault = Vault.open
+    monkeypatch.setattr(Vault, "open", lambda *a, **k: opened.append(open_vault(*a, **k)) or opened[-1])
+    for change in (
+        {"seeds": bytes(64)},
+        {"seeds": seeds[:63]},
+        {"version": 2},
+        {"certificate": b"x"},
+        {"data_key": b""},
+        {"extra": 1},
+        {"pending": b"short"},
+    ):
+        good.replace(pack(contents | change))
+        with pytest.raises(UnavailableError) as caught:
+            LocalIdentity.unlock(home, None)
+        assert caught.value.code == "node.damaged-vault", change
+        with pytest.raises(UsageError) as used:
+            opened[-1].contents()
+        assert used.value.code == "crypto.wiped"
+    for data in (b"", b"\xc1", b"\x00"):
+        with pytest.raises(UnavailableError) as caught:
+            Secrets.decode(data)
+        assert caught.value.code == "node.damaged-vault"
+
+
+def test_an_export_is_the_node_and_meets_no_rotation(home: Home, tmp_path: Path) -> None:
+    identity = LocalIdentity.unlock(home, None)
+    contents = identity.take_out()
+    before = identity.certificate
+    with Mnemonic.parse(WORDS) as mnemonic:
+        identity.rotate(mnemonic)
+    text = seal_export(contents, PHRASE)
+    keys, _ = open_export(text, PHRASE)
+    assert keys.certificate == before
+    created = import_home(tmp_path / "elsewhere", text, PHRASE, passphrase=None)
+    assert created.node == before.node
+    assert LocalIdentity.unlock(Home(tmp_path / "elsewhere"), None).certificate == before
+    with pytest.raises(UsageError) as caught:
+        open_export(text, "another phrase")
+    assert caught.value.code == "store.wrong-passphrase"
+
+
+def test_an_export_of_other_keys_is_refused(home: Home) -> None:
+    identity = LocalIdentity.unlock(home, None)
+    held = unpack(identity.take_out().reveal())
+    assert isinstance(held, dict)
+    for change in ({"seeds": bytes(64)}, {"certificate": b""}, {"backup": b"x"}, {"more": 1}):
+        forged = SecretBytes(pack(builtins(held | change)))
+        with pytest.raises(PeerError) as caught:
+            open_export(seal_export(forged, PHRASE), PHRASE)
+        assert caught.value.code == "node.bad-export", change
+
+
+def test_nothing_that_holds_a_secret_shows_or_spreads_it(home: Home) -> None:
+    identity = LocalIdentity.unlock(home, None)
+    key = identity.data_key.reveal()
+    for thing in (identity, identity.keys, identity.data_key, identity._secrets, identity._safe):
+        assert key.hex() not in repr(thing)
+    for thing in (identity.keys, identity._secrets, StoreKey.generate()):
+        with pytest.raises(UsageError):
+            pickle.dumps(thing)
