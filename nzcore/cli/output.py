@@ -107,6 +107,8 @@ def short_id(text: str) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_short, value))
     text = str(value)
     return short_id(text) if len(text) == _ID_LENGTH and text.startswith(("nzn1", "nzi1")) else text
 

@@ -103,6 +103,7 @@ def test_ids_in_facts_are_told_by_their_beginnings() -> None:
     node = NodeId(bytes(32)).text
     assert output.facts({"peer": node, "code": "net.revoked"}) == f"peer={node[:12]}… code=net.revoked"
     assert output.facts(node) == f"{node[:12]}…"
+    assert output.facts({"reached": [node, "a"]}) == f"reached={node[:12]}…,a"
     assert output.facts("nzn1 is a prefix") == "nzn1 is a prefix"
 
 
