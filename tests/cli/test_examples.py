@@ -20,6 +20,7 @@ LIFE = [
     *("seal", "unseal"),
     *("identity export", "identity import", "identity rotate", "identity request", "identity apply"),
     *("service list", "service show", "service stop", "service start", "service restart", "service kill"),
+    *("invite", "join"),
     *("peer add", "peer list", "peer show", "peer connect", "peer ping"),
     *("send", "inbox", "message send", "message list", "pipe", "channel list", "channel rekey", "channel close"),
     *("peer disconnect", "peer rename", "peer remove"),

@@ -29,4 +29,13 @@ REASONS = {
     "no-card": Reason("there is no card", "nzcore identity card prints a node's card"),
     "no-log": Reason("there is no log yet", "a node writes it once started: nzcore up -d"),
     "demo-failed": Reason("a step of the demo failed", "nzcore demo --keep leaves its folder to look at"),
+    "no-picture-reader": Reason(
+        "pictures of QR codes can't be read here", "install the extra: pip install 'nzcore[picture]'; or paste the text"
+    ),
+    "no-code": Reason(
+        "there is not one ticket or card to be read in the picture", "crop it to the one QR code, or paste the text"
+    ),
+    "nothing-to-join": Reason(
+        "no ticket, card or name was given", "paste the ticket, or pipe it in: nzcore join < ticket.txt"
+    ),
 }

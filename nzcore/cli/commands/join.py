@@ -1,0 +1,136 @@
+"""`nzcore join`: becomes a peer by ticket, card or picture of either; or by three words that two people compare."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from nzcore.base.errors import NzError
+from nzcore.cli import output, qr
+from nzcore.cli.arriving import need_node
+from nzcore.cli.commands.invite import address_of, scopes_without_sync
+from nzcore.cli.errors import CommandLineError
+from nzcore.cli.files import is_interactive, read_text
+from nzcore.cli.frame import command as declare
+from nzcore.cli.session import Session
+
+_JOIN_S = 30.0  # how long the other node may take, unless --timeout says otherwise
+_MARGIN_S = 10.0  # for the node's own word that it gave up
+_WINDOW_S = 120.0
+_TEXTS = ("nz:", "nzc:")
+
+
+@declare("join", example="nzcore --home bob invite --no-wait | nzcore join")
+@click.argument("what", metavar="[TICKET|CARD|NAME|-]", required=False)
+@click.option("--image", metavar="F", help="Read the ticket or card from a picture of its QR code.")
+@click.option("--name", metavar="N", help="What to call the other node here; without it, as it calls itself.")
+@click.option("--no-sync", is_flag=True, help="Don't let them see whom you trust with what.")
+@click.option("--window", is_flag=True, help="Open the pairing window and wait for the other side to dial.")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="HOST:PORT",
+    callback=lambda ctx, param, value: [address_of(ctx, param, text) for text in value],
+    help="With NAME: dial there instead of looking on the local network; may be repeated.",
+)
+@click.pass_obj
+def command(session: Session, /, **options: Any) -> None:
+    """Join another node: by its ticket, its card, or three words.
+
+    Without an argument, the ticket is asked for, or read from standard input, so that it stays out of the list of
+    processes. With NAME, both sides type `nzcore join` and the other's name, and compare three words.
+    """
+    text = _text(session, options)
+    need_node(session)
+    if text.lower().startswith(_TEXTS):
+        _join(session, text, options)
+    else:
+        _pair(session, text, options)
+
+
+def _text(session: Session, options: dict[str, Any]) -> str:
+    """A ticket, a card, the name of a window, or nothing for a window of our own."""
+    what, image = options["what"], options["image"]
+    if sum((what is not None, image is not None, options["window"])) > 1:
+        raise click.UsageError("one of TICKET, --image and --window, not several")
+    if options["addresses"] and (what is None or what == "-"):
+        raise click.UsageError("--address needs the NAME that the other side shows")
+    if options["window"]:
+        return ""
+    if image is not None:
+        return qr.read(image)
+    if what is None and is_interactive(session):
+        text = str(click.prompt("ticket, card or name", err=True))
+    else:
+        text = read_text("-") if what in (None, "-") else str(what)
+    text = "".join(text.split())
+    if not text:
+        raise CommandLineError("cli.nothing-to-join")
+    return text
+
+
+def _join(session: Session, text: str, options: dict[str, Any]) -> None:
+    patience = min(session.timeout or _JOIN_S, 600.0)
+    joined = session.call(
+        "pair.join",
+        {"text": text, "name": options["name"], "scopes": _scopes(options), "timeout_s": patience},
+        wait_s=patience + _MARGIN_S,
+    )
+    session.show(joined, _joined)
+
+
+def _pair(session: Session, name: str, options: dict[str, Any]) -> None:
+    """Three steps; the answer to the second is a call of its own, while the stream goes on."""
+    asked = {
+        "name": name,
+        "addresses": options["addresses"],
+        "window_s": min(session.timeout or _WINDOW_S, 600.0),
+        "petname": options["name"],
+        "scopes": _scopes(options),
+    }
+    for step in session.stream("pair.phrase", asked):
+        if step["event"] == "paired":
+            session.show(step, _joined)
+        else:
+            session.show(step, _opened if step["event"] == "window" else _words)
+        if step["event"] == "words":
+            _confirm(session)
+
+
+def _confirm(session: Session) -> None:
+    """Asks the person, or reads `yes` from standard input."""
+    if is_interactive(session):
+        accept = click.confirm("do both sides show these three words?", default=False, err=True)
+    else:
+        accept = sys.stdin.readline().strip().lower() == "yes"
+    try:
+        session.call("pair.confirm", {"accept": accept})
+    except NzError as error:
+        if not error.code.startswith("pair."):
+            raise  # else the window has closed meanwhile: the stream says why
+
+
+def _scopes(options: dict[str, Any]) -> list[str] | None:
+    return scopes_without_sync() if options["no_sync"] else None
+
+
+def _opened(step: dict[str, Any]) -> Iterator[output.Block]:
+    yield f"the pairing window is open as {step['instance']}"
+    where = " ".join(f"--address {one.removeprefix('tcp://')}" for one in step["addresses"][:2])
+    yield f"the other side: nzcore join {step['instance']} {where}".rstrip()
+
+
+def _words(step: dict[str, Any]) -> Iterator[output.Block]:
+    yield f"{step['name']} is there  {step['node']}"
+    yield ""
+    yield output.Line("    " + "  ".join(step["words"]), "cyan")
+    yield ""
+
+
+def _joined(made: dict[str, Any]) -> Iterator[output.Block]:
+    yield output.Line(f"{made['name']} is a peer now", "green")
+    yield made["node"]
+    if made.get("how") == "card" and not made["connected"]:
+        yield "it connects once the other side has added this node's card: nzcore identity card"
