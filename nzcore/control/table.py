@@ -2,6 +2,7 @@
 
 from nzcore.control.channel_ops import CHANNEL_OPERATIONS
 from nzcore.control.config_ops import CONFIG_OPERATIONS
+from nzcore.control.discovery_ops import DISCOVERY_OPERATIONS
 from nzcore.control.envelope_ops import ENVELOPE_OPERATIONS
 from nzcore.control.file_ops import FILE_OPERATIONS
 from nzcore.control.identity_ops import IDENTITY_OPERATIONS
@@ -19,6 +20,7 @@ OPERATIONS: dict[str, AnyOperation] = {
         *IDENTITY_OPERATIONS,
         *CONFIG_OPERATIONS,
         *PEER_OPERATIONS,
+        *DISCOVERY_OPERATIONS,
         *CHANNEL_OPERATIONS,
         *FILE_OPERATIONS,
         *ENVELOPE_OPERATIONS,

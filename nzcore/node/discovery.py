@@ -21,7 +21,7 @@ from nzcore.crypto.random import random_bytes
 from nzcore.crypto.secrets import KEY_BYTES
 from nzcore.kernel import Bus, Service
 from nzcore.net.interfaces import Reach, reach_of
-from nzcore.net.lan import Lan, local_lan, near_hosts
+from nzcore.net.lan import Lan, near_hosts
 from nzcore.net.manager import ChannelManager, answering
 from nzcore.node.config import Net
 from nzcore.node.discovery_keys import DiscoveryKeys
@@ -84,10 +84,10 @@ class DiscoveryService(Service):
         settings: Net,
         open_voice: OpenVoice,
         *,
-        look: Callable[..., Lan] = local_lan,
+        look: Callable[[bool], Lan],
         rng: random.Random | None = None,
     ) -> None:
-        """`look(only_loopback=…)` gives the machine's links; `rng` spreads changes of names in time."""
+        """`look(only_loopback)` gives the machine's links; `rng` spreads changes of names in time."""
         self.register = Register()
         self._keys = keys
         self._book = book
@@ -114,11 +114,6 @@ class DiscoveryService(Service):
         self._changed = trio.Event()
 
     # What others ask.
-
-    def owner_name(self, node: NodeId | None) -> str | None:
-        """The petname of a peer."""
-        peer = None if node is None else self._book.get(node)
-        return None if peer is None else peer.petname
 
     async def wait_change(self) -> None:
         """Waits until something is found, lost or recognised."""
@@ -220,7 +215,7 @@ class DiscoveryService(Service):
 
     async def _try_lan(self) -> None:
         """Lives on the present links until they change or fail; then waits, where waiting is called for."""
-        lan = self._look(only_loopback=self._is_confined())
+        lan = self._look(self._is_confined())
         self._lan, self._trouble = lan, None
         if not lan.speak_on:
             self._trouble = UnavailableError("discovery.no-link")
@@ -245,7 +240,7 @@ class DiscoveryService(Service):
             nursery.start_soon(self._announce, voice, lan)
             nursery.start_soon(self._show_window, voice, lan)
             place = self._place(lan)
-            while self._look(only_loopback=self._is_confined()) == lan and await voice.burden() < MAX_BURDEN:
+            while self._look(self._is_confined()) == lan and await voice.burden() < MAX_BURDEN:
                 if place != self._place(lan):
                     place = self._place(lan)
                     self._stale.set()

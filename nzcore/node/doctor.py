@@ -50,6 +50,7 @@ async def check_node(node: Node) -> list[Check]:
     found.append(_check("events", lambda: _events(node)))
     found.append(_check("kept keys", lambda: _kept_keys(node)))
     found.append(_check("saved settings", lambda: _saved_settings(node)))
+    found.append(_discovery(node))
     found.append(await _checked("store", partial(_store_answers, node)))
     found.append(await _checked("stored rows", partial(_scrub, node)))
     return found
@@ -212,6 +213,13 @@ def _saved_settings(node: Node) -> str:
     saved = {one.name: one.value for one in config.settings(config.load(node.home.config))}
     changed = [one.name for one in config.settings(node.saved_config) if saved[one.name] != one.value]
     return f"changed since the start, used from the next one on: {', '.join(changed)}" if changed else "all in use"
+
+
+def _discovery(node: Node) -> Check:
+    """Nodes without it lack nothing that they need, so that it is switched off is said and not held against them."""
+    if node.discovery is None:
+        return Check(check="discovery", ok=True, detail="switched off; tickets and known addresses work without it")
+    return node.discovery.examine()
 
 
 async def _store_answers(node: Node) -> str:

@@ -1,5 +1,6 @@
 """Running a node as a process: opened from its home, stopped by a signal, told about line by line."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from nzcore.codec.types import builtins
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal
 from nzcore.kernel import Event, Service
+from nzcore.net.lan import Lan, local_lan
 from nzcore.net.tcp import TcpTransport
 from nzcore.node import config
 from nzcore.node.discovery import DiscoveryService
@@ -33,6 +35,7 @@ from nzcore.node.voice import mdns_over
 from nzcore.store.database import Database
 from nzcore.store.lock import HomeLock
 
+LAN_VARIABLE = "NZCORE_LAN"
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -152,11 +155,28 @@ def _discovery_of(node: Node, bridge: BridgeService) -> list[Service]:
     net = node.config.net
     if not net.mdns:
         return []
-    voice = mdns_over(lambda: bridge.bridge)
     node.discovery = DiscoveryService(
-        node.discovery_keys, node.peers, node.channels, node.pairing.window, node.bus, net, voice
+        node.discovery_keys,
+        node.peers,
+        node.channels,
+        node.pairing.window,
+        node.bus,
+        net,
+        mdns_over(lambda: bridge.bridge),
+        look=_look_around(),
     )
     return [node.discovery]
+
+
+def _look_around() -> Callable[[bool], Lan]:
+    """How the machine's links are found; `NZCORE_LAN=loopback` keeps tests and trials away from the real ones.
+
+    *Raises* UsageError `node.bad-setting` for another value: what was meant to hold something back must not fail open.
+    """
+    value = os.environ.get(LAN_VARIABLE, "")
+    if value not in ("", "loopback"):
+        raise UsageError("node.bad-setting", f"{LAN_VARIABLE} can only be loopback", hint="or leave it unset")
+    return lambda only_loopback: local_lan(only_loopback=only_loopback or bool(value))
 
 
 async def _supervise(node: Node, on_event: Tell) -> None:

@@ -21,7 +21,7 @@ LIFE = [
     *("identity export", "identity import", "identity rotate", "identity request", "identity apply"),
     *("service list", "service show", "service stop", "service start", "service restart", "service kill"),
     *("invite", "join"),
-    *("peer add", "peer list", "peer show", "peer connect", "peer ping"),
+    *("peer add", "peer list", "peer show", "peer connect", "peer ping", "peer discover"),
     *("send", "inbox", "message send", "message list", "pipe", "channel list", "channel rekey", "channel close"),
     *("peer disconnect", "peer rename", "peer remove"),
     *("config list", "config get", "config set", "events", "logs", "doctor", "schema", "explain", "completion"),

@@ -22,7 +22,7 @@ DECLARED = {
     "config": {"list", "get", "set"},
     "peer": {
         *("list", "show", "add", "rename", "remove"),
-        *("connect", "disconnect", "ping", "doctor", "certificate"),
+        *("connect", "disconnect", "ping", "doctor", "certificate", "discover", "sightings"),
     },
     "channel": {"list", "rekey", "close"},
     "file": {"send", "inbox"},
@@ -89,6 +89,7 @@ def test_only_what_takes_a_while_or_goes_on_is_a_stream() -> None:
         "node.watch",
         "pair.phrase",
         "pair.wait",
+        "peer.sightings",
         "pipe.open",
     }
 

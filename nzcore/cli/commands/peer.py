@@ -20,6 +20,8 @@ from nzcore.cli.session import Session
 _CONNECT_S = 20.0  # how long `connect` tries, unless --timeout says otherwise
 _MARGIN_S = 5.0  # for the node's own word that it gave up
 
+_LISTEN_HELP = "Seconds that the node must have listened; 2 unless told."
+
 _peer = peer_argument()
 
 
@@ -142,6 +144,24 @@ def ping(session: Session, peer: str, count: int, interval: float) -> int:
     return FAILED
 
 
+@command.command("discover", example="nzcore peer discover")
+@click.option("--watch", is_flag=True, help="Go on, and show who comes and goes, until Ctrl-C.")
+@click.option("--for", "seconds", type=click.FloatRange(min=0, max=60), default=2.0, metavar="S", help=_LISTEN_HELP)
+@click.pass_obj
+def discover(session: Session, watch: bool, seconds: float) -> None:
+    """List the nodes that are seen on the local network.
+
+    Peers have their names and are connected by themselves. Others are strangers, or open pairing windows, which
+    `nzcore join NAME` meets. What is listed is what they announce: only a channel proves who is there.
+    """
+    if watch:
+        for change in session.stream("peer.sightings"):
+            session.show(change, _change)
+        return
+    found = session.call("peer.discover", {"listen_s": seconds}, wait_s=seconds + _MARGIN_S)
+    session.show(found, _nearby)
+
+
 def _card(session: Session, card: str) -> str:
     from nzcore.cli.files import is_interactive, text_or_file
 
@@ -205,6 +225,32 @@ def _details(peer: dict[str, Any]) -> Iterator[output.Block]:
             *(("", address) for address in others),
         ]
     )
+
+
+def _nearby(found: list[dict[str, Any]]) -> Iterator[output.Block]:
+    if not found:
+        yield "nobody is seen on the local network; `nzcore doctor` tells whether this node can see anybody"
+        return
+    yield output.Table(
+        ("who", "connected", "address", "announced as", "seen for"),
+        [
+            (_who(one), _whether(one), output.where(one["addresses"]), one["instance"], output.ago(one["first_seen_s"]))
+            for one in found
+        ],
+    )
+
+
+def _change(one: dict[str, Any]) -> Iterator[output.Block]:
+    what = "gone" if one["gone"] else "connected" if one["connected"] else "seen"
+    yield f"{what:<9}  {_who(one)}  {output.where(one['addresses'])}  {one['instance']}"
+
+
+def _who(one: dict[str, Any]) -> str:
+    return str(one["name"] or ("pairing window" if one["pairing"] else "stranger"))
+
+
+def _whether(one: dict[str, Any]) -> output.Line | str:
+    return output.Line("yes", "green") if one["connected"] else "no" if one["known"] else ""
 
 
 def _connected(peer: dict[str, Any]) -> Iterator[output.Block]:

@@ -3,6 +3,7 @@
 from nzcore.node.operations import (
     channel_handlers,
     config_handlers,
+    discovery_handlers,
     envelope_handlers,
     file_handlers,
     identity_handlers,
@@ -19,6 +20,7 @@ HANDLERS: dict[str, Handler] = {
     **identity_handlers.HANDLERS,
     **config_handlers.HANDLERS,
     **peer_handlers.HANDLERS,
+    **discovery_handlers.HANDLERS,
     **channel_handlers.HANDLERS,
     **file_handlers.HANDLERS,
     **envelope_handlers.HANDLERS,
