@@ -141,9 +141,10 @@ class Pipes:
 
     async def _serve(self, stream: Stream) -> None:
         """Hands the stream to whoever waits for it, and holds it until that has ended."""
-        with trio.move_on_after(GREETING_S) as patience:
+        name = ""
+        with trio.move_on_after(GREETING_S), suppress(PeerError):
             name = await _read_name(stream)
-        if patience.cancelled_caught:
+        if not name:
             return
         place = self._waiting.pop((stream.peer, name), None)
         if place is None:
