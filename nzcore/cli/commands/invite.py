@@ -113,7 +113,11 @@ def _human(made: dict[str, Any], *, terminal: bool, qr_code: bool) -> Iterator[o
 
 def _note(made: dict[str, Any]) -> str:
     where = ", ".join(made["addresses"]) or "no address"
-    return f"{_WORKS[made['reach']]}, for {output.ago(made['expires_s'])}: {where}"
+    return f"{_WORKS[made['reach']]}, for {_span(made['expires_s'])}: {where}"
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else output.ago(seconds)
 
 
 def _wait(session: Session, invitation: dict[str, Any], uses: int) -> None:
@@ -139,7 +143,6 @@ def _table(tickets: list[dict[str, Any]]) -> Iterator[output.Block]:
         yield "no tickets"
         return
     rows = [
-        (one["tid"], one["state"], output.ago(one["expires_s"]), f"{len(one['nodes'])} of {one['uses']}")
-        for one in tickets
+        (one["tid"], one["state"], _span(one["expires_s"]), f"{len(one['nodes'])} of {one['uses']}") for one in tickets
     ]
     yield output.Table(("ticket", "state", "time left", "joined"), rows)

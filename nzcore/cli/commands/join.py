@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -94,7 +95,7 @@ def _pair(session: Session, name: str, options: dict[str, Any]) -> None:
         if step["event"] == "paired":
             session.show(step, _joined)
         else:
-            session.show(step, _opened if step["event"] == "window" else _words)
+            session.show(step, partial(_opened, asked) if step["event"] == "window" else _words)
         if step["event"] == "words":
             _confirm(session)
 
@@ -116,8 +117,13 @@ def _scopes(options: dict[str, Any]) -> list[str] | None:
     return scopes_without_sync() if options["no_sync"] else None
 
 
-def _opened(step: dict[str, Any]) -> Iterator[output.Block]:
+def _opened(asked: dict[str, Any], step: dict[str, Any]) -> Iterator[output.Block]:
+    if asked["addresses"]:
+        yield f"dialling {asked['name']} …"
+        return
     yield f"the pairing window is open as {step['instance']}"
+    if asked["name"]:
+        yield f"looking for {asked['name']} on the local network …"
     where = " ".join(f"--address {one.removeprefix('tcp://')}" for one in step["addresses"][:2])
     yield f"the other side: nzcore join {step['instance']} {where}".rstrip()
 
