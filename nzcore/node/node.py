@@ -18,7 +18,7 @@ from nzcore.control.node_ops import ServiceBrief
 from nzcore.control.node_ops import State as NodeState
 from nzcore.crypto.random import random_bytes
 from nzcore.kernel import Backoff, Bus, Service, Supervisor
-from nzcore.kernel.states import State
+from nzcore.kernel.states import RESTING, State
 from nzcore.net.local import Local
 from nzcore.net.manager import ChannelManager
 from nzcore.net.transport import Transport
@@ -125,6 +125,11 @@ class Node:
         """Whether every essential service was running once."""
         return self._ready_at is not None
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `request_stop` was called."""
+        return self._life.cancel_called
+
     async def run(self, services: Iterable[Service], *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Runs `services` until `request_stop` or cancellation, then stops them in reverse order.
 
@@ -158,11 +163,14 @@ class Node:
             self.bus.emit("node.stopping")
 
     async def hurry(self) -> None:
-        """Gives services that are stopping no more time for it; returns when `run` has ended."""
+        """Gives services that are stopping no more time for it; returns when none is left."""
         while (supervisor := self._supervisor) is not None:
-            for info in supervisor.list():
-                if info.state is State.STOPPING:
-                    supervisor.crash(info.name)
+            states = {info.name: info.state for info in supervisor.list()}
+            if RESTING.issuperset(states.values()):
+                return  # the last change has been: there is no other to wait for
+            for name, state in states.items():
+                if state is State.STOPPING:
+                    supervisor.crash(name)
             await supervisor.wait_change()
 
     def state(self) -> NodeState:

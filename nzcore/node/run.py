@@ -16,6 +16,7 @@ from nzcore.codec.types import builtins
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal
 from nzcore.kernel import Event, Service
+from nzcore.kernel.states import ALIVE
 from nzcore.net.lan import Lan, local_lan
 from nzcore.net.tcp import TcpTransport
 from nzcore.node import config
@@ -133,10 +134,10 @@ def services_of(node: Node) -> list[Service]:
     net = NetService(node.channels, node.peers, store, node.bus, node.config.net, prepare=prepare)
     node.kv = lambda: store.kv
     node.listening = net.listening
-    journal = JournalService(node.bus, node.home.log, node.config.log)
+    journal = JournalService(node.bus, node.home.log, node.config.log, outlasts=partial(_others_stop, node))
     node.watchers.append(lambda: journal.problems)
     return [
-        journal,  # first to start, last to stop: it hears of all others
+        journal,  # first, so that it hears of all others
         bridge,
         store,
         PairingService(node.pairing, node.bus),
@@ -177,6 +178,13 @@ def _look_around() -> Callable[[bool], Lan]:
     if value not in ("", "loopback"):
         raise UsageError("node.bad-setting", f"{LAN_VARIABLE} can only be loopback", hint="or leave it unset")
     return lambda only_loopback: local_lan(only_loopback=only_loopback or bool(value))
+
+
+def _others_stop(node: Node) -> bool:
+    """Whether the node stops and services other than the journal are not yet through with it."""
+    return node.is_stopping and any(
+        info.state in ALIVE for info in node.supervisor.list() if info.name != JournalService.name
+    )
 
 
 async def _supervise(node: Node, on_event: Tell) -> None:

@@ -115,10 +115,14 @@ class JournalService(Service):
     name = "journal"
     summary = "writes events to logs/node.log"
 
-    def __init__(self, bus: Bus, path: Path, settings: Log) -> None:
+    stop_timeout_s = 15.0  # longer than what it outlasts
+
+    def __init__(self, bus: Bus, path: Path, settings: Log, *, outlasts: Callable[[], bool] = lambda: False) -> None:
+        """`outlasts` says whether others are about to stop, whose end is still to be logged."""
         self._bus = bus
         self._path = path
         self._settings = settings
+        self._outlasts = outlasts
         self._events: Subscription | None = None
         self._lost = 0
         self.problems: tuple[str, ...] = ()
@@ -132,7 +136,10 @@ class JournalService(Service):
                     self._write(log, event)
 
     async def stop(self) -> None:
-        """Lets what happened so far be written; it also hears the others stop, so it stops last."""
+        """Lets what happens until the others have stopped be written."""
+        async with self._bus.subscribe("service.**", name="journal stopping") as changes:
+            while self._outlasts():
+                await changes.receive()
         while self._events is not None and self._events.stats().queued:
             await trio.lowlevel.checkpoint()
 
