@@ -72,7 +72,8 @@ class NetService(Service):
 
     def listening(self) -> list[str]:
         """The addresses of this node, those that reach furthest first."""
-        addresses = sorted(self._manager.listening(), key=lambda one: (-reach_of(one.host), ":" in one.host, one.host))
+        places = {place for address in self._manager.listening() for place in meant(address)}
+        addresses = sorted(places, key=lambda one: (-reach_of(one.host), ":" in one.host, one.host))
         return [address.text for address in addresses]
 
     def status(self) -> Mapping[str, object]:
@@ -81,8 +82,10 @@ class NetService(Service):
     def _listen_where_told(self) -> None:
         for text in self._settings.listen:
             address = Address.parse(text)
-            if reach_of(address.host) is Reach.PUBLIC and not self._settings.public:
-                raise UnavailableError("node.public-address", f"{text} can be reached from the internet", address=text)
+            open_to_all = [one.text for one in meant(address) if reach_of(one.host) is Reach.PUBLIC]
+            if open_to_all and not self._settings.public:
+                what = f"{text} can be reached from the internet"
+                raise UnavailableError("node.public-address", what, address=text, places=open_to_all)
             self._manager.listen(address)
 
     async def _listen_everywhere(self) -> int:
@@ -134,6 +137,14 @@ class NetService(Service):
             if self.listening() != before:
                 self._bus.emit("net.listening", Listening(tuple(self.listening())))
             await trio.sleep(LOOK_S)
+
+
+def meant(address: Address) -> list[Address]:
+    """The addresses behind one to listen on: 0.0.0.0 and [::] mean all of this machine's, of their family."""
+    if address.host not in ("0.0.0.0", "::"):  # noqa: S104  (asks about it; binds nothing)
+        return [address]
+    six = ":" in address.host
+    return [Address(one.host, address.port) for one in local_interfaces() if (":" in one.host) == six]
 
 
 def advertised(addresses: Iterable[Address]) -> list[Address]:
