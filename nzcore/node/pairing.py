@@ -81,6 +81,7 @@ class Pairing:
         self._own = own
         self._listening = listening
         self._known = TrustAdmission(trust)
+        self._newcomers: set[NodeId] = set()
         directory.tickets = tickets.secret
         channels.admission = self
         channels.links.on_greeted = self.greet
@@ -103,6 +104,7 @@ class Pairing:
         refusal = await self.tickets.redeem(tid, certificate)
         peer = self._book.get(certificate.node)
         if not refusal and peer is not None:
+            self._newcomers.add(certificate.node)
             self._bus.emit("pair.joined", PairJoined(certificate.node, peer.petname, tid.hex()))
         return refusal
 
@@ -110,14 +112,16 @@ class Pairing:
         self.window.host(guest)
 
     def greet(self, node: NodeId, hello: Hello) -> None:
-        """A channel has opened: what the peer says of its addresses is learned, and the channel kept up."""
+        """A channel has opened: what the peer says of its addresses is learned, a newcomer's channel kept up."""
         if self._book.get(node) is None:
             return
         one = self._channels.links.get(node)
         near = one is not None and _is_local(one.link.remote)
         claimed = [address for address in map(_address, hello.addresses) if address is not None and address.dialable]
         self._book.learn_addresses(node, [one for one in claimed if near or reach_of(one.host).value])
-        self._channels.keep(node)
+        if node in self._newcomers:  # their channel is there now: keeping it up begins without a dial
+            self._newcomers.discard(node)
+            self._channels.keep(node)
 
     # What the owner asks.
 
@@ -187,6 +191,14 @@ class Pairing:
         if joined.address is not None:
             self._book.note_dial(node, joined.address, worked=True)
         return self._settled(node, peer)
+
+    def expect(self, node: NodeId) -> None:
+        """A node was paired by phrase: dialled where an address is known, else its dial is waited for."""
+        if self._book.addresses(node):
+            self._channels.keep(node)
+            self._channels.nudge(node)
+        else:
+            self._newcomers.add(node)
 
     def _settled(self, node: NodeId, peer: Peer) -> Joined:
         self._bus.emit("peer.added", node.text)

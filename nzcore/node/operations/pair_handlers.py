@@ -118,9 +118,7 @@ async def phrase(node: Node, args: PhraseArgs, send: SendItem) -> None:
         words=compare,
     )
     node.bus.emit("peer.added", peer_id.text)
-    if peer.addresses:  # whoever dialled before does it again; the other side waits for that
-        node.channels.keep(peer_id)
-        node.channels.nudge(peer_id)
+    node.pairing.expect(peer_id)
     await send(PhraseStep(event="paired", node=peer_id.text, name=peer.petname))
 
 
