@@ -22,8 +22,8 @@ OPERATIONS: dict[str, AnyOperation] = {
         *PEER_OPERATIONS,
         *DISCOVERY_OPERATIONS,
         *CHANNEL_OPERATIONS,
-        *FILE_OPERATIONS,
         *ENVELOPE_OPERATIONS,
+        *FILE_OPERATIONS,
         *PAIR_OPERATIONS,
     )
 }
