@@ -105,6 +105,6 @@ def test_without_a_file_that_is_not_safe_to_delete_the_node_refuses_in_a_sentenc
 
 def test_secret_files_are_named_so_and_the_sealed_ones_show_no_key(home):
     secrets = {name for name, row in table().items() if row.secret}
-    assert secrets == {"vault.key", "run/token"}
+    assert secrets == {"vault.key", "network.secret", "run/token"}
     key = (home / "vault.key").read_bytes().split()[-1]
     assert key not in (home / "vault").read_bytes()

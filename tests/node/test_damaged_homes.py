@@ -1,0 +1,176 @@
+"""Whatever is wrong with a home, who starts its node reads one sentence and what to try, never a traceback."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nzcore.base.errors import NzError
+from nzcore.node.home import Home
+from nzcore.node.run import opened, run_node
+from nzcore.node.setup import create_home
+from nzcore.proto.identity.mnemonic import Mnemonic
+
+pytestmark = pytest.mark.real
+WORDS = "abandon " * 23 + "art"
+COMMAND = str(Path(sys.executable).with_name("nzcore"))
+
+
+def start(home: Home, passphrase: str | None = None) -> str:
+    """`ready`, or the code of the one error; a node that starts is stopped at once."""
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["event"] == "ready":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        assert run_node(home.path, passphrase=passphrase, on_event=on_event) == 0
+    except NzError as error:
+        said = error
+    else:
+        return "ready"
+    assert said.message
+    assert "\n" not in said.message
+    assert said.hint
+    return said.code
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def into_folder(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"\xff\x00garbage" * 100)
+
+
+def text(content: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.touch(mode=0o600)
+        path.write_text(content)
+
+    return write
+
+
+def into_file(path: Path) -> None:
+    path.rmdir()
+    path.touch()
+
+
+def without_a_log(path: Path) -> None:
+    (path / "node.log").mkdir()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
+    ("certificate", Path.unlink, "node.damaged-home"),
+    ("certificate", garbage, "ready"),  # the vault holds it, too
+    ("certificate", empty, "ready"),
+    ("certificate", into_folder, "store.cannot-write"),
+    ("vault", Path.unlink, "node.damaged-home"),
+    ("vault", garbage, "store.damaged-vault"),
+    ("vault", cut, "store.truncated-vault"),
+    ("vault", empty, "store.truncated-vault"),
+    ("vault", into_folder, "store.cannot-read"),
+    ("vault.key", Path.unlink, "store.missing-file"),
+    ("vault.key", garbage, "store.damaged-key-file"),
+    ("vault.key", cut, "store.damaged-key-file"),
+    ("vault.key", lambda path: path.chmod(0o644), "store.not-private"),
+    ("config.toml", Path.unlink, "ready"),
+    ("config.toml", garbage, "node.damaged-config"),
+    ("config.toml", into_folder, "node.damaged-config"),
+    ("config.toml", text("[channels]\ndead_s = 1.0"), "node.damaged-config"),
+    ("config.toml", text("[net]\nlisten = ['here']"), "node.damaged-config"),
+    ("config.toml", text("[net]\nmdns = 7"), "node.damaged-config"),
+    ("store.db", garbage, "node.not-ready"),
+    ("store.db", into_folder, "node.not-ready"),
+    ("lock", into_folder, "store.cannot-write"),
+    ("run", into_file, "node.unwritable"),
+    ("network.secret", garbage, "store.not-private"),
+    ("network.secret", text("x"), "node.damaged-secret"),
+    ("logs", without_a_log, "ready"),  # and state tells
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "expected"), DAMAGES, ids=[f"{name}-{at}" for at, (name, _, _) in enumerate(DAMAGES)]
+)
+def test_a_damaged_file_is_one_sentence_or_no_hindrance(
+    home: Home, name: str, damage: Callable[[Path], None], expected: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damage(home.path / name)
+    assert start(home) == expected
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_after_every_refusal_the_home_is_as_free_as_before(home: Home) -> None:
+    good = home.vault.read_bytes()
+    garbage(home.vault)
+    assert start(home) == "store.damaged-vault"
+    home.vault.write_bytes(good)
+    assert start(home) == "ready"
+
+
+def test_a_second_node_on_one_home_is_refused_with_the_first_one_s_process(home: Home) -> None:
+    with opened(home, None), pytest.raises(NzError) as caught:
+        run_node(home.path, passphrase=None, on_event=print)
+    assert (caught.value.code, caught.value.facts["pid"]) == ("store.home-busy", os.getpid())
+
+
+def test_a_busy_port_is_named(home: Home) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        home.config.write_text(f"[net]\nlisten = ['{address}']\nmdns = false\n")
+        with pytest.raises(NzError) as caught:
+            run_node(home.path, passphrase=None, on_event=print)
+    assert caught.value.code == "node.not-ready"
+    assert address.removeprefix("tcp://") in caught.value.message
+
+
+def test_a_wrong_and_a_missing_passphrase_are_told_apart(tmp_path: Path) -> None:
+    home = Home(tmp_path / "sealed")
+    with Mnemonic.parse(WORDS) as mnemonic:
+        create_home(home.path, name="n", mnemonic=mnemonic, passphrase="right")
+    assert start(home) == "node.passphrase-needed"
+    assert start(home, "wrong") == "store.wrong-passphrase"
+
+
+@pytest.mark.parametrize(("file", "code"), [("vault", "node.damaged-home"), ("config.toml", "node.damaged-config")])
+def test_the_command_ends_with_1_and_one_json_error(home: Home, file: str, code: str) -> None:
+    (home.path / file).unlink()
+    if file == "config.toml":
+        home.config.write_text("[door]\nreserved = 4000\n")
+    done = subprocess.run([COMMAND, "--home", home.path, "--json", "up"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    error = json.loads(line)["error"]
+    assert error["code"] == code
+    assert error["hint"]
+
+
+def test_no_home_ends_with_3(tmp_path: Path) -> None:
+    done = subprocess.run([COMMAND, "--home", tmp_path / "x", "up"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+
+
+def test_a_copy_of_a_home_is_a_home(home: Home, tmp_path: Path) -> None:
+    shutil.copytree(home.path, tmp_path / "copy")
+    assert start(Home(tmp_path / "copy")) == "ready"
