@@ -77,3 +77,63 @@ def test_none_restores_the_default(tmp_path: Path) -> None:
     config.store(path, "log.keep", 7)
     config.store(path, "log.keep", None)
     assert config.load(path) == config.Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[channels]\nkeepalive_s = 100\n", "keepalive_s must be less than dead_s"),
+        ("[door]\nreserved = 128\n", "reserved must be less than max_half_open"),
+        ("[net]\nlisten = ['here']\n", "'here' is not an address"),
+        ("[supervision]\nperiod_s = nan\n", "$.supervision.period_s"),
+        ("[supervision]\nperiod_s = inf\n", "$.supervision.period_s"),
+        ("[supervision]\nintensity = true\n", "$.supervision.intensity"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_damage_with_the_place_named(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(UnavailableError) as caught:
+        config.load(path)
+    assert caught.value.code == "node.damaged-config"
+    assert place in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("channels.keepalive_s", "90"),
+        ("net.listen", ["\udcff"]),
+        ("net.listen", "[" * 5000),
+        ("net.listen", ["tcp://127.0.0.1:7000"] * 5000),
+        ("log.keep", True),
+        ("supervision.period_s", "nan"),
+    ],
+)
+def test_what_the_next_start_would_refuse_is_not_written(tmp_path: Path, key: str, value: str | list[str]) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("# mine\n")
+    with pytest.raises(UsageError) as caught:
+        config.store(path, key, value)
+    assert caught.value.code == "node.bad-setting"
+    assert len(caught.value.message) < 300
+    assert path.read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "log = {level = 'error'}\n",
+        "log.level = 'error'\n[net]\npublic = true\n",
+        "log.level='error'\nnet.public=true\n",
+    ],
+)
+def test_a_setting_is_written_into_any_form_of_toml(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    config.store(path, "log.keep", "5")
+    config.store(path, "net.listen", ["tcp://127.0.0.1:7000"])
+    loaded = config.load(path)
+    assert (loaded.log.level, loaded.log.keep, loaded.net.listen) == ("error", 5, ("tcp://127.0.0.1:7000",))
