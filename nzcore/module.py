@@ -1,4 +1,4 @@
-"""What a module's author imports, and nothing else of nzcore is promised to them (spec/module.md §6, modules/README.md).
+"""What a module's author imports; nothing else of nzcore is promised to them (spec/module.md §6, modules/README.md).
 
     from nzcore.module import Module, command, operation
 
@@ -16,7 +16,7 @@ In one process this is a contract and not a wall: Python code can reach whatever
 would run yourself.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, overload
 
@@ -415,13 +415,3 @@ def protocol(name: str, *, scope: Scope = Scope.MESSAGE) -> Callable[[F], F]:
 def service(function: F) -> F:
     """Runs `async method()` for the module's life. Returning is fine; raising restarts the module."""
     return _marked(function, ServiceMark())
-
-
-def members(kind: type[Module]) -> Mapping[str, tuple[Mark, ...]]:
-    """The marked methods of a module class by name, in order of definition, base classes first."""
-    found: dict[str, tuple[Mark, ...]] = {}
-    for base in reversed(kind.__mro__):
-        for name, value in vars(base).items():
-            if marks := marks_of(value):
-                found[name] = marks
-    return found

@@ -6,6 +6,7 @@ from nzcore.control.discovery_ops import DISCOVERY_OPERATIONS
 from nzcore.control.envelope_ops import ENVELOPE_OPERATIONS
 from nzcore.control.file_ops import FILE_OPERATIONS
 from nzcore.control.identity_ops import IDENTITY_OPERATIONS
+from nzcore.control.module_ops import MODULE_OPERATIONS
 from nzcore.control.node_ops import NODE_OPERATIONS
 from nzcore.control.operation import AnyOperation
 from nzcore.control.pair_ops import PAIR_OPERATIONS
@@ -23,6 +24,7 @@ OPERATIONS: dict[str, AnyOperation] = {
         *DISCOVERY_OPERATIONS,
         *CHANNEL_OPERATIONS,
         *ENVELOPE_OPERATIONS,
+        *MODULE_OPERATIONS,
         *FILE_OPERATIONS,
         *PAIR_OPERATIONS,
     )

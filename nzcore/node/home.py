@@ -57,6 +57,16 @@ class Home:
         return self.path / "place"
 
     @property
+    def modules(self) -> Path:
+        """Where modules are dropped, a folder each."""
+        return self.path / "modules"
+
+    @property
+    def module_files(self) -> Path:
+        """Where modules that were granted `files` keep theirs, a folder each."""
+        return self.path / "module-files"
+
+    @property
     def lock(self) -> Path:
         return self.path / "lock"
 

@@ -29,6 +29,7 @@ from nzcore.node.files.service import FileExchange
 from nzcore.node.home import Home, default_inbox
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.messages import Messages
+from nzcore.node.modules.of_node import modules_of
 from nzcore.node.network import advertised
 from nzcore.node.pairing import Pairing
 from nzcore.node.peers import PeerBook
@@ -102,6 +103,8 @@ class Node:
         self.discovery_keys = DiscoveryKeys(lambda: self.kv(), self.trust)
         self.discovery: DiscoveryService | None = None
         """Set where the node discovers; None: it is switched off."""
+        self.modules = modules_of(self)
+        self.watchers.append(lambda: self.modules.problems)
         self.channels.links.on_greeted = self._greeted
         self._rng = rng
         self._supervisor: Supervisor | None = None

@@ -26,6 +26,7 @@ from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.messages import MessagesService
+from nzcore.node.modules.service import ModulesService
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
 from nzcore.node.operations.node_handlers import EVENTS_WAITING, item_of
@@ -145,6 +146,7 @@ def services_of(node: Node) -> list[Service]:
         FilesService(node.files),
         MessagesService(node.messages),
         PipesService(node.pipes),
+        ModulesService(node.modules),
         monitor,
         IpcService(node.home, Dispatcher(node), node.bus),
         *discovery,

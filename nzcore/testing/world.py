@@ -34,6 +34,7 @@ from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.messages import MessagesService
+from nzcore.node.modules.service import ModulesService
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
 from nzcore.node.pairing import PairingService
@@ -187,7 +188,7 @@ class WorldNode:
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
         world = self._world
         node = self._node = Node(
-            Home(NOWHERE / self.name),
+            Home(world.homes / self.name),
             self.identity,
             self.config,
             world.transport(self.host),
@@ -200,6 +201,7 @@ class WorldNode:
         node.kv = lambda: store.kv
         node.listening = net.listening
         node.files.inbox.offload = inline
+        node.modules.offload = inline
         services = [
             store,
             PairingService(node.pairing, node.bus),
@@ -207,6 +209,7 @@ class WorldNode:
             FilesService(node.files),
             MessagesService(node.messages),
             PipesService(node.pipes),
+            ModulesService(node.modules),
         ]
         try:
             with self._scope:
@@ -215,6 +218,7 @@ class WorldNode:
                     await node.run(services, on_ready=task_status.started)
                     nursery.cancel_scope.cancel()
         finally:
+            node.modules.forget()
             self._ended.set()
 
     async def _note(self, node: Node, task_status: trio.TaskStatus[None]) -> None:
@@ -227,8 +231,10 @@ class WorldNode:
 class World:
     """Nodes, their network, and what happened. Use it with `async with`; leaving ends everything at once."""
 
-    def __init__(self, seed: int = 0, conditions: Conditions | None = None) -> None:
+    def __init__(self, seed: int = 0, conditions: Conditions | None = None, *, homes: Path = NOWHERE) -> None:
+        """`homes`: where nodes find modules that were dropped, and keep their files; nothing else is on disk."""
         self.seed = seed
+        self.homes = homes
         self.rng = random.Random(f"world {seed}")  # noqa: S311 - simulated chance, guards no secret
         self.network = MemoryNetwork(self.rng.getrandbits(64), conditions)
         self.nodes: dict[str, WorldNode] = {}

@@ -7,6 +7,7 @@ from nzcore.node.operations import (
     envelope_handlers,
     file_handlers,
     identity_handlers,
+    module_handlers,
     node_handlers,
     pair_handlers,
     peer_handlers,
@@ -24,5 +25,6 @@ HANDLERS: dict[str, Handler] = {
     **channel_handlers.HANDLERS,
     **file_handlers.HANDLERS,
     **envelope_handlers.HANDLERS,
+    **module_handlers.HANDLERS,
     **pair_handlers.HANDLERS,
 }
