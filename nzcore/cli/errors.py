@@ -15,8 +15,16 @@ _EXIT = {
     "ipc.not-running": NOT_RUNNING,
     "ipc.timeout": TIMEOUT,
     "kernel.essential": REFUSED,
+    "handshake.not-admitted": REFUSED,
     "node.essential-service": REFUSED,
     "node.no-home": NOT_RUNNING,
+    "pair.denied": REFUSED,
+    "pair.window-used": REFUSED,
+    "ticket.cancelled": REFUSED,  # these are another node's answers
+    "ticket.expired": REFUSED,
+    "ticket.no-room": REFUSED,
+    "ticket.used": REFUSED,
+    "ticket.void": REFUSED,
 }
 
 
