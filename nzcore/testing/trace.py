@@ -4,6 +4,7 @@ Events count, not bytes: keys and ciphertexts differ in every run. Times are rou
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -22,10 +23,10 @@ class Happened(NamedTuple):
 
 
 class Trace:
-    """All events of all nodes of a world."""
+    """The events of all nodes of a world: all of them, or the last `remember`; the hash is always over all."""
 
-    def __init__(self) -> None:
-        self._all: list[Happened] = []
+    def __init__(self, remember: int | None = None) -> None:
+        self._all: deque[Happened] = deque(maxlen=remember)
         self._hash = hashlib.sha256()
 
     def add(self, at: float, node: str, event: Event) -> None:

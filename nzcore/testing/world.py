@@ -231,14 +231,22 @@ class WorldNode:
 class World:
     """Nodes, their network, and what happened. Use it with `async with`; leaving ends everything at once."""
 
-    def __init__(self, seed: int = 0, conditions: Conditions | None = None, *, homes: Path = NOWHERE) -> None:
-        """`homes`: where nodes find modules that were dropped, and keep their files; nothing else is on disk."""
+    def __init__(
+        self,
+        seed: int = 0,
+        conditions: Conditions | None = None,
+        *,
+        homes: Path = NOWHERE,
+        remember: int | None = None,
+    ) -> None:
+        """`homes`: where nodes find modules that were dropped, and keep their files; nothing else is on disk.
+        `remember`: how many events the trace keeps; None: all."""
         self.seed = seed
         self.homes = homes
         self.rng = random.Random(f"world {seed}")  # noqa: S311 - simulated chance, guards no secret
         self.network = MemoryNetwork(self.rng.getrandbits(64), conditions)
         self.nodes: dict[str, WorldNode] = {}
-        self.trace = Trace()
+        self.trace = Trace(remember)
         self.began = 0.0
         self.nursery: trio.Nursery
         self._hosts = 0
