@@ -85,12 +85,18 @@ class PeerBook:
         self._amended = trio.Event()
 
     async def load(self) -> Self:
-        """Reads the book from the store and feeds the trust view. *Raises* UnavailableError `store.*`."""
+        """Reads the book from the store and feeds the trust view; what is not saved yet stays as it is.
+
+        *Raises* UnavailableError `store.*`.
+        """
         kv = self._kv()
         for name in await kv.list(NAMESPACE):
             entry = await kv.get(NAMESPACE, name)
-            if entry is not None:
-                self._take(NodeId.parse(name), convert(unpack(entry.value), Peer))
+            node = NodeId.parse(name)
+            if entry is not None and node not in self._unsaved:
+                self._take(node, convert(unpack(entry.value), Peer))
+        if self._unsaved:
+            self._amended.set()
         return self
 
     def __len__(self) -> int:
@@ -260,9 +266,13 @@ class PeerBook:
         while True:
             await self._amended.wait()
             self._amended = trio.Event()
-            amended, self._unsaved = self._unsaved, set()
-            for node in amended:
-                await self._write(node, self._peers[node])
+            while self._unsaved:
+                node = self._unsaved.pop()
+                try:
+                    await self._write(node, self._peers[node])
+                except BaseException:
+                    self._unsaved.add(node)  # for whoever saves next
+                    raise
 
     def _amend(self, node: NodeId, peer: Peer) -> None:
         self._take(node, peer)

@@ -1,0 +1,149 @@
+"""The peer book alone, over an inline store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.base.instant import WallTime
+from nzcore.base.scopes import Scope
+from nzcore.crypto.secrets import StoreKey
+from nzcore.node.peers import MAX_ADDRESSES, PeerBook
+from nzcore.proto.identity.address import Address
+from nzcore.proto.identity.certificate import Certificate
+from nzcore.proto.identity.mnemonic import Mnemonic
+from nzcore.proto.identity.root import Root
+from nzcore.proto.identity.rotation import PendingKeys
+from nzcore.proto.trust.view import PAIRING, TrustView
+from nzcore.store.inline import InlineKV
+from nzcore.store.kv import KV
+
+HERE = Address("192.168.1.5", 4000)
+THERE = Address("192.168.1.6", 4000)
+
+
+def certificate(name: str, *, root: Root | None = None, epoch: int = 1) -> Certificate:
+    root = root or Root.from_mnemonic(Mnemonic.generate())
+    keys = PendingKeys.generate()
+    return root.certify(0, keys.sign_key, keys.dh_key, epoch=epoch, issued=WallTime(0), name=name)
+
+
+class Setting:
+    def __init__(self, kv: KV) -> None:
+        self.kv = kv
+        self.is_down = False
+        self.trust = TrustView()
+        self.book = self.fresh()
+
+    def fresh(self) -> PeerBook:
+        return PeerBook(self.store, self.trust, lambda: 1000.0)
+
+    def store(self) -> KV:
+        if self.is_down:
+            raise UnavailableError("node.service-down")
+        return self.kv
+
+
+@asynccontextmanager
+async def setting() -> AsyncIterator[Setting]:
+    async with InlineKV(StoreKey.generate()) as kv:
+        yield Setting(kv)
+
+
+async def test_what_was_added_is_there_after_a_restart_and_trusted() -> None:
+    async with setting() as place:
+        alice = certificate("alice")
+        await place.book.add(alice, [HERE])
+        again = PeerBook(place.store, TrustView(), lambda: 0.0)
+        await again.load()
+        assert again.addresses(alice.node) == (HERE,)
+        assert place.trust.scopes(alice.node) == PAIRING
+        assert Scope.ADMIN not in place.trust.scopes(alice.node)
+
+
+async def test_petnames_are_unique_and_found_by_their_beginning() -> None:
+    async with setting() as place:
+        first, second = certificate("bob"), certificate("Bob")
+        await place.book.add(first)
+        assert (await place.book.add(second)).petname == "Bob-2"
+        assert place.book.find("BOB") == first.node
+        assert place.book.find("bob-") == second.node
+        assert place.book.find(second.node.text[:20]) == second.node
+        with pytest.raises(UsageError) as ambiguous:
+            place.book.find("bo")
+        assert (ambiguous.value.code, sorted(ambiguous.value.facts["candidates"])) == (  # type: ignore[call-overload]
+            "node.ambiguous-peer",
+            ["Bob-2", "bob"],
+        )
+        with pytest.raises(UsageError) as unknown:
+            place.book.find("carol")
+        assert unknown.value.code == "node.unknown-peer"
+
+
+async def test_a_removed_peer_has_no_trust_and_comes_back_only_by_hand() -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob)
+        await place.book.remove(bob.node)
+        assert not place.trust.scopes(bob.node)
+        place.book.learn(certificate("bob"))
+        assert place.book.get(bob.node) is None
+        assert place.book.certificate(bob.node) == bob  # its next certificate is still measured against this one
+        await place.book.add(bob)
+        assert place.trust.allows(bob.node, Scope.CONNECT)
+
+
+async def test_a_newer_certificate_is_learned_and_an_older_one_is_not() -> None:
+    async with setting() as place:
+        root = Root.from_mnemonic(Mnemonic.generate())
+        old, new = certificate("bob", root=root, epoch=1), certificate("bob", root=root, epoch=2)
+        await place.book.add(old)
+        place.book.learn(new)
+        assert place.book.certificate(old.node) == new
+        place.book.learn(old)
+        assert place.book.certificate(old.node) == new
+
+
+async def test_addresses_that_worked_come_first_and_the_worst_are_forgotten() -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob, [HERE, THERE])
+        place.book.note_dial(bob.node, HERE, worked=False)
+        place.book.note_dial(bob.node, THERE, worked=True)
+        assert place.book.addresses(bob.node) == (THERE, HERE)
+        await place.book.add(bob, [Address("10.0.0.1", port) for port in range(1, 2 * MAX_ADDRESSES)])
+        assert len(place.book.addresses(bob.node)) == MAX_ADDRESSES
+        assert place.book.addresses(bob.node)[0] == THERE
+
+
+async def test_what_could_not_be_saved_is_saved_later_and_not_overwritten_meanwhile(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob, [HERE, THERE])
+        place.is_down = True
+        place.book.note_dial(bob.node, THERE, worked=True)
+        with pytest.raises(UnavailableError):
+            await place.book.save()
+        place.is_down = False
+        await place.book.load()
+        assert place.book.addresses(bob.node)[0] == THERE
+        with trio.move_on_after(1):
+            await place.book.save()
+        again = await place.fresh().load()
+        assert again.addresses(bob.node)[0] == THERE
+
+
+async def test_a_taken_petname_is_refused() -> None:
+    async with setting() as place:
+        await place.book.add(certificate("bob"))
+        carol = certificate("carol")
+        await place.book.add(carol)
+        with pytest.raises(UsageError) as taken:
+            await place.book.rename(carol.node, "BOB")
+        assert taken.value.code == "node.petname-taken"
+        assert (await place.book.rename(carol.node, "caro")).petname == "caro"
