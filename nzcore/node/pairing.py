@@ -71,7 +71,7 @@ class Pairing:
         own: Callable[[], Certificate],
         listening: Callable[[], list[str]],
     ) -> None:
-        """Puts itself in the network's places for admission, tickets and greetings."""
+        """Puts itself in the network's places for admission and tickets; whoever made it passes greetings on to `greet`."""
         self.tickets = tickets
         self.window = Window(directory, channels, book)
         self._book = book
@@ -84,7 +84,6 @@ class Pairing:
         self._newcomers: set[NodeId] = set()
         directory.tickets = tickets.secret
         channels.admission = self
-        channels.links.on_greeted = self.greet
 
     # What the network asks.
 
