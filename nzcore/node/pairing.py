@@ -71,7 +71,7 @@ class Pairing:
         own: Callable[[], Certificate],
         listening: Callable[[], list[str]],
     ) -> None:
-        """Puts itself in the network's places for admission and tickets; whoever made it passes greetings on to `greet`."""
+        """Puts itself in the network's places for admission and tickets; its maker passes greetings on to `greet`."""
         self.tickets = tickets
         self.window = Window(directory, channels, book)
         self._book = book
