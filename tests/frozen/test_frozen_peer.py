@@ -1,5 +1,8 @@
 """The peer of the first version, which shares no code with nzcore, talks to the nzcore of today over TCP."""
 
+import hashlib
+from pathlib import Path
+
 import pytest
 import trio
 
@@ -10,9 +13,12 @@ from nzcore.proto.handshake.payload import Introduction
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.testing.loopback import LoopbackWorld
+from tests.frozen import peer_v1
 from tests.frozen.peer_v1 import PING, Identity, Peer, frame
 
 pytestmark = pytest.mark.real
+
+AS_IT_WAS = "c8afb059b52bcb4e81dc5bd356268e21dead7e9d3f8e100b766b9c18c726dcef"
 
 
 async def talk(peer, stream, until):
@@ -107,3 +113,8 @@ async def test_an_unknown_one_is_told_so_and_a_protocol_that_is_not_served_is_re
         number = peer.open("/test/unheard-of/1")
         await talk(peer, stream, lambda: number in peer.reset)
         assert peer.reset[number] == 34
+
+
+def test_the_frozen_peer_is_as_it_was():
+    digest = hashlib.sha256(Path(peer_v1.__file__).read_bytes()).hexdigest()
+    assert digest == AS_IT_WAS, "a later version must talk to the frozen peer as it is; write another peer beside it"

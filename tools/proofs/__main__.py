@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from tools.proofs import fuzz, vectors
+from tools.proofs import fuzz, soak, vectors
 from tools.proofs.report import Report
 
 CRASHES = 200
@@ -29,10 +29,15 @@ def _vectors(_options: argparse.Namespace) -> list[Report]:
     return vectors.prove()
 
 
+def _soak(options: argparse.Namespace) -> list[Report]:
+    return soak.prove(options.count or soak.CONNECTS)
+
+
 PROOFS: Mapping[str, tuple[str, Callable[[argparse.Namespace], list[Report]]]] = {
     "vectors": ("every vector comes out the same when it is made again", _vectors),
     "crash": ("the store is killed at its writes and opens with what it had committed", _crash),
     "faults": ("seeded faults in services and subscribers; the node serves on", _faults),
+    "soak": ("thousands of connects leave no task, no descriptor and no memory behind", _soak),
     "fuzz": ("any bytes into any parser end in a value or PeerError", _fuzz),
 }
 
@@ -61,7 +66,9 @@ def main(arguments: list[str]) -> int:
         "--seed", type=int, default=1, help="the same seed gives the same inputs and faults (default 1)"
     )
     parser.add_argument("--seconds", type=float, default=30, help="fuzz: time for each target (default 30)")
-    parser.add_argument("--count", type=int, help=f"how many crashes or faults (default {CRASHES} and {FAULTS})")
+    parser.add_argument(
+        "--count", type=int, help=f"how many crashes, faults or connects (default {CRASHES}, {FAULTS}, {soak.CONNECTS})"
+    )
     parser.add_argument("--target", action="append", default=[], help="fuzz: only this target; repeatable")
     options = parser.parse_args(arguments)
     for name in options.name:
