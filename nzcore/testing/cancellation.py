@@ -1,4 +1,4 @@
-"""Cancellation at every place where it can strike, one run for each (spec/testing.md §5).
+"""Cancellation at every place where it can strike, one run for each (spec/testing.md §6).
 
 A scenario is run again and again: cancelled at the first point where any of its tasks waits, then at the second, and so
 on, until a run ends by itself. What it leaves behind is for the caller's check to find, after each run.

@@ -1,4 +1,4 @@
-"""Checks that any transport and any key-value store can be held to, whoever wrote it (spec/testing.md §4).
+"""Checks that any transport and any key-value store can be held to, whoever wrote it (spec/testing.md §5).
 
     @pytest.mark.parametrize("check", TRANSPORT_CHECKS)
     async def test_our_transport_conforms(check): await check_transport(check, make)
