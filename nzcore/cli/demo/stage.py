@@ -33,11 +33,17 @@ class Player:
         self.process: subprocess.Popen[bytes] | None = None
         self.node = ""
 
-    def command(self, *words: str) -> Any:
+    def command(self, *words: str, stdin: str = "") -> Any:
         """Runs one nzcore command on this home; its JSON answer. *Raises* UnavailableError `cli.demo-failed`."""
         line = [*own_command(), "--home", str(self.home), "--json", *words]
         ended = subprocess.run(  # noqa: S603  (our own program, no shell)
-            line, capture_output=True, env=own_environment(), timeout=COMMAND_S, start_new_session=True, check=False
+            line,
+            input=stdin.encode(),
+            capture_output=True,
+            env=own_environment(),
+            timeout=COMMAND_S,
+            start_new_session=True,
+            check=False,
         )
         if ended.returncode:
             raise failed(f"`nzcore {' '.join(words)}` of {self.name}: {_complaint(ended.stderr)}")

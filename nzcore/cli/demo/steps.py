@@ -7,6 +7,7 @@ from nzcore.base.errors import NzError
 from nzcore.cli.demo.stage import Player, Stage, failed
 
 ALICE, BOB, CAROL = "alice", "bob", "carol"
+TICKET = "ticket.txt"
 PINGS = 5
 
 
@@ -60,17 +61,18 @@ def _second(stage: Stage) -> str:
     return f"{bob.name}, process {stage.pids[-1]}"
 
 
-def _cards(stage: Stage) -> str:
-    alice, bob = stage.player(ALICE), stage.player(BOB)
-    for player, other in ((alice, bob), (bob, alice)):
-        _give_card(other, player)
-    return f"{alice.name} knows {bob.name}, and {bob.name} knows {alice.name}"
+def _invite(stage: Stage) -> str:
+    made = stage.player(ALICE).command("invite", "--no-wait", "--qr-png", str(stage.folder / "ticket.png"))
+    (stage.folder / TICKET).write_text(made["ticket"], encoding="ascii")
+    return f"a ticket of {len(made['ticket'])} characters, for one node and {made['expires_s'] // 60} minutes"
 
 
-def _connect(stage: Stage) -> str:
-    stage.player(ALICE).command("peer", "connect", BOB)
-    (channel,) = stage.player(ALICE).ask("channel.list")
-    return f"an encrypted channel with {channel['peer']} at {channel['address']}"
+def _join(stage: Stage) -> str:
+    bob = stage.player(BOB)
+    joined = bob.command("join", stdin=(stage.folder / TICKET).read_text(encoding="ascii"))
+    stage.until("a channel on both sides", lambda: bool(stage.player(ALICE).ask("channel.list")))
+    (channel,) = bob.ask("channel.list")
+    return f"{bob.name} is {joined['name']}'s peer, over an encrypted channel to {channel['address']}"
 
 
 def _ping(stage: Stage) -> str:
@@ -89,8 +91,15 @@ def _rekey(stage: Stage) -> str:
 
 
 def _stranger(stage: Stage) -> str:
-    """Somebody who knows alice's card, and whom alice doesn't know."""
+    """Somebody who has found the used ticket and alice's card, and whom alice doesn't know."""
     carol, alice = _started(stage, CAROL), stage.player(ALICE)
+    try:
+        carol.ask("pair.join", text=(stage.folder / TICKET).read_text(encoding="ascii"))
+    except NzError as error:
+        if error.code != "ticket.used":
+            raise
+    else:
+        raise failed("a ticket worked twice")
     _give_card(alice, carol)
     try:
         carol.ask("peer.connect", peer=ALICE)
@@ -146,8 +155,8 @@ STEPS = (
     Step("kill", "crash one of its services", _kill),
     Step("heal", "see the service come back", _heal),
     Step("second", "make and start another node", _second),
-    Step("cards", "let both add the other's card", _cards),
-    Step("connect", "open a channel", _connect),
+    Step("invite", "make a ticket, as text and QR code", _invite),
+    Step("join", "let the other node redeem it", _join),
     Step("ping", "measure round trips on it", _ping),
     Step("rekey", "renew its keys", _rekey),
     Step("stranger", "see somebody unknown turned away", _stranger),
