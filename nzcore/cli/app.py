@@ -10,7 +10,8 @@ import nzcore
 from nzcore.base.errors import NzError, UnavailableError
 from nzcore.cli import output
 from nzcore.cli.errors import FAILED, INTERRUPTED, UNREAD, USAGE, CommandLineError, OutputClosed, exit_code
-from nzcore.cli.frame import Entry, Group
+from nzcore.cli.extension import Root
+from nzcore.cli.frame import Entry
 from nzcore.cli.session import Session
 
 COMMANDS = {
@@ -31,6 +32,7 @@ COMMANDS = {
     "identity": Entry("identity", "Who this node is: sign, verify, rotate, export."),
     "seal": Entry("seal", "Seal a file for one node."),
     "unseal": Entry("unseal", "Open a file that was sealed for this node."),
+    "module": Entry("module", "Modules: list, enable, disable, reload, install, write one."),
     "config": Entry("config", "Settings of the node."),
     "events": Entry("events", "Show what happens in the node, as it happens."),
     "logs": Entry("logs", "Show the node's log."),
@@ -42,7 +44,7 @@ COMMANDS = {
 }
 
 
-@click.group("nzcore", cls=Group, late=COMMANDS, invoke_without_command=True, no_args_is_help=True)
+@click.group("nzcore", cls=Root, late=COMMANDS, invoke_without_command=True, no_args_is_help=True)
 @click.option("--version", is_flag=True, help="Show the version.")
 @click.pass_context
 def nzcore_command(ctx: click.Context, version: bool) -> None:

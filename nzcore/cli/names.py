@@ -41,6 +41,11 @@ def _channels(session: Session) -> dict[str, str]:
     return {channel["peer"]: channel["address"] for channel in listed}
 
 
+def _modules(session: Session) -> dict[str, str]:
+    listed: list[dict[str, Any]] = session.call("module.list", wait_s=_WAIT_S)
+    return {module["name"]: module["state"] for module in listed}
+
+
 def _settings(session: Session) -> dict[str, str]:
     from nzcore.node.config import load, settings
 
@@ -53,10 +58,15 @@ def _codes(_: Session) -> dict[str, str]:
     return {code: reason.meaning for code, reason in catalogue().items()}
 
 
-def _operations(_: Session) -> dict[str, str]:
+def _operations(session: Session) -> dict[str, str]:
     from nzcore.control.table import OPERATIONS
 
-    return {name: operation.summary for name, operation in OPERATIONS.items()}
+    found = {name: operation.summary for name, operation in OPERATIONS.items()}
+    try:
+        of_modules: list[dict[str, str]] = session.call("module.operations", wait_s=_WAIT_S)
+    except NzError:
+        return found
+    return found | {one["name"]: "of a module" for one in of_modules}
 
 
 channel_names = _completer(_channels)
@@ -76,6 +86,7 @@ def peer_argument(complete: Completer = peer_names, *, required: bool = True) ->
 
 
 service_names = _completer(_services)
+module_names = _completer(_modules)
 setting_names = _completer(_settings)
 codes = _completer(_codes)
 operation_names = _completer(_operations)

@@ -1,4 +1,4 @@
-"""Operations on modules: what is there, what may run, and what it adds (spec/control.md §5.8, spec/module.md §5)."""
+"""Operations on modules: what is there, what may run, and what it adds (spec/control.md §5.10, spec/module.md §5)."""
 
 from typing import Annotated, Any, Literal
 
@@ -56,9 +56,10 @@ class ModuleArgs(Args, frozen=True, kw_only=True):
 
 class ModuleEnableArgs(Args, frozen=True, kw_only=True):
     name: ModuleName
-    digest: Annotated[
-        str | None, Meta(description="of the files that were shown; others are refused", pattern="^[0-9a-f]{64}$")
-    ] = None
+    digest: (
+        Annotated[str, Meta(description="of the files that were shown; others are refused", pattern="^[0-9a-f]{64}$")]
+        | None
+    ) = None
 
 
 class ModuleRemoveArgs(Args, frozen=True, kw_only=True):
@@ -104,6 +105,13 @@ class CommandInfo(Struct, frozen=True, kw_only=True):
     risk: str
     deadline_s: float
     parameters: list[Parameter]
+
+
+class OperationText(Struct, frozen=True, kw_only=True):
+    """One operation that a running module adds."""
+
+    name: str
+    described: Annotated[str, Meta(description="JSON, as `nzcore schema` shows it: it nests deeper than messages may")]
 
 
 class ModuleCommands(Struct, frozen=True, kw_only=True):
@@ -175,7 +183,7 @@ OPERATIONS_OF_MODULES = Operation(
     name="module.operations",
     summary="Describe the operations that running modules add.",
     args=Nothing,
-    result=dict[str, Any],
+    result=list[OperationText],
 )
 
 MODULE_OPERATIONS = (LIST, SHOW, ENABLE, DISABLE, RELOAD, REMOVE, INSTALL, COMMANDS, OPERATIONS_OF_MODULES)

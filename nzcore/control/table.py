@@ -24,8 +24,8 @@ OPERATIONS: dict[str, AnyOperation] = {
         *DISCOVERY_OPERATIONS,
         *CHANNEL_OPERATIONS,
         *ENVELOPE_OPERATIONS,
-        *MODULE_OPERATIONS,
         *FILE_OPERATIONS,
         *PAIR_OPERATIONS,
+        *MODULE_OPERATIONS,
     )
 }

@@ -30,11 +30,13 @@ DECLARED = {
     "pipe": {"open"},
     "tube": {"write", "end"},
     "envelope": {"sign", "open", "sender"},
+    "module": {"list", "show", "enable", "disable", "reload", "remove", "install", "commands", "operations"},
     "pair": {"invite", "wait", "list", "cancel", "join", "phrase", "confirm"},
 }
 LOCAL = {
     *("identity.sign", "identity.rotate", "identity.request", "identity.apply", "identity.export"),
     *("peer.add", "peer.rename", "peer.remove"),
+    *("module.enable", "module.disable", "module.reload", "module.remove", "module.install"),
     *("file.send", "file.inbox", "pipe.open", "tube.write", "tube.end"),
 }
 

@@ -27,6 +27,12 @@ REASONS = {
     "unknown-code": Reason("no such code", "nzcore explain lists all codes"),
     "unknown-operation": Reason("no such operation", "nzcore schema lists all operations"),
     "no-card": Reason("there is no card", "nzcore identity card prints a node's card"),
+    "needs-yes": Reason("nobody is there to be asked", "say --yes if you mean it"),
+    "module-stopped": Reason("the module that has this command does not run", "`nzcore module list` shows its state"),
+    "bad-module-name": Reason(
+        "not a name for a module",
+        "small letters, digits and hyphens, beginning with a letter; not a name of nzcore's own",
+    ),
     "no-log": Reason("there is no log yet", "a node writes it once started: nzcore up -d"),
     "demo-failed": Reason("a step of the demo failed", "nzcore demo --keep leaves its folder to look at"),
     "no-picture-reader": Reason(

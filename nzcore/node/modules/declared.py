@@ -67,11 +67,11 @@ def declared_by(kind: type[Module], manifest: Manifest) -> Declared:
     *Raises* UsageError `module.not-granted`, `module.not-provided`, `module.bad-signature`, `module.bad-handler`.
     """
     marked = _marked_members(kind)
-    commands = {name for name, marks in marked.items() if _one(marks, CommandMark)}
+    commands = {name for name, marks in marked.items() if _one(marks, CommandMark) is not None}
     operations = tuple(
         _operation(kind, manifest, name, mark, name in commands)
         for name, marks in marked.items()
-        if (mark := _one(marks, OperationMark))
+        if (mark := _one(marks, OperationMark)) is not None
     )
     declared = Declared(
         operations=operations,

@@ -1,12 +1,12 @@
 """Handlers of the operations on modules."""
 
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 import msgspec
 
 from nzcore.base.errors import UsageError
-from nzcore.codec.types import builtins
+from nzcore.codec.types import builtins, json_line
 from nzcore.control import module_ops
 from nzcore.control.module_ops import (
     CommandInfo,
@@ -18,6 +18,7 @@ from nzcore.control.module_ops import (
     ModuleInstallArgs,
     ModuleRemoveArgs,
     ModuleRemoved,
+    OperationText,
     Parameter,
 )
 from nzcore.control.operation import Nothing
@@ -77,10 +78,13 @@ def commands(node: Node, args: Nothing, send: SendItem) -> ModuleCommands:
     )
 
 
-def operations(node: Node, args: Nothing, send: SendItem) -> dict[str, Any]:
-    from nzcore.control.schema import describe_all
+def operations(node: Node, args: Nothing, send: SendItem) -> list[OperationText]:
+    from nzcore.control.schema import describe
 
-    return dict(describe_all({one.operation.name: one.operation for one in node.modules.table.all()}))
+    return [
+        OperationText(name=one.operation.name, described=json_line(describe(one.operation)).decode())
+        for one in node.modules.table.all()
+    ]
 
 
 def _command(one: DeclaredOperation) -> CommandInfo:

@@ -1,0 +1,212 @@
+"""Commands that running modules add: `nzcore NAME …`, made from what the node says of their operations.
+
+The command line never imports a module's code: it asks the node `module.commands`, and only when a name is none of its
+own, or when help and completion list what there is. Without a node there are no such commands, and nothing is slower.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nzcore.base.errors import NzError, UsageError
+from nzcore.cli import output
+from nzcore.cli.frame import Command, Group
+from nzcore.cli.session import Session
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_WAIT_S = 0.5  # a person waits for a help page
+_MARGIN_S = 5.0  # for the node's own word that an operation took too long
+
+Described = dict[str, Any]
+
+
+class Root(Group):
+    """The root of all commands: its own, then those of modules."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._known: dict[str, Described] = {}
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self._of_module(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.late and not name.startswith("-"):
+            _note_home(ctx, args)
+            command = self._of_module(ctx, name)
+            if command is not None:
+                return name, command, args[1:]
+            _refuse_stopped(ctx, name)
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries().items()))
+        if modules := self._described(ctx)["modules"]:
+            with formatter.section("Commands of modules"):
+                formatter.write_dl([(output.clean(name), output.clean(text)) for name, text in modules.items()])
+        Command.format_options(self, ctx, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem"]:
+        from click.shell_completion import CompletionItem
+
+        modules = self._described(ctx)["modules"].items()
+        ours = super().shell_complete(ctx, incomplete)
+        return [*ours, *(CompletionItem(name, help=text) for name, text in modules if name.startswith(incomplete))]
+
+    def _of_module(self, ctx: click.Context, name: str) -> click.Command | None:
+        described = self._described(ctx)
+        commands = [one for one in described["commands"] if one["module"] == name]
+        if not commands:
+            return None
+        group = Group(name, help=described["modules"].get(name, ""))
+        for one in commands:
+            group.add_command(_command(one), one["name"])
+        return group
+
+    def _described(self, ctx: click.Context) -> Described:
+        """What the node says; nothing where none answers."""
+        session = ctx.find_object(Session) or Session()
+        home = str(session.home.path)
+        if home not in self._known:
+            try:
+                self._known[home] = session.call("module.commands", wait_s=_WAIT_S)
+            except NzError:
+                return {"modules": {}, "commands": []}
+        return self._known[home]
+
+
+def _note_home(ctx: click.Context, args: Sequence[str]) -> None:
+    """`--home` may stand behind the name of the command that only that home's node knows."""
+    session = ctx.find_object(Session)
+    for index, word in enumerate(args):
+        value = word.partition("=")[2] if word.startswith("--home=") else ""
+        if word == "--home" and index + 1 < len(args):
+            value = args[index + 1]
+        if value and session is not None:
+            session.home_path = value
+
+
+def _refuse_stopped(ctx: click.Context, name: str) -> None:
+    """*Raises* UsageError `cli.module-stopped` where the name is a module's that does not run."""
+    session = ctx.find_object(Session) or Session()
+    try:
+        shown = session.call("module.show", {"name": name[:64]}, wait_s=_WAIT_S)
+    except NzError:
+        return
+    if shown["commands"]:
+        again = "" if shown["state"] == "failed" else f"nzcore module enable {name}"
+        raise UsageError("cli.module-stopped", f"the module {name} is {shown['state']}", hint=again)
+
+
+def _command(described: Described) -> Command:
+    """One command, its parameters as click has them."""
+    required = [one for one in described["parameters"] if one["required"]]
+    example = " ".join(["nzcore", described["module"], described["name"], *(one["name"].upper() for one in required)])
+
+    def run(**given: Any) -> None:
+        session = click.get_current_context().find_object(Session) or Session()
+        args = {name: value for name, value in given.items() if value is not None}
+        if described["stream"]:
+            for item in session.stream(described["operation"], args):
+                session.show(item, _blocks)
+        else:
+            wait_s = described["deadline_s"] + _MARGIN_S
+            session.show(session.call(described["operation"], args, wait_s=wait_s), _blocks)
+
+    return Command(
+        described["name"],
+        params=[
+            _parameter(one, last=one is required[-1]) if one["required"] else _option(one)
+            for one in _ordered(described)
+        ],
+        callback=run,
+        help=output.clean(described["summary"]),
+        example=example,
+    )
+
+
+def _ordered(described: Described) -> list[Described]:
+    return sorted(described["parameters"], key=lambda one: not one["required"])
+
+
+def _parameter(one: Described, *, last: bool) -> click.Parameter:
+    """What must be given: by position, except for flags, and lists that are not the last."""
+    if one["type"] == "flag" or (one["type"] == "texts" and not last):
+        return _option(one)
+    many = one["type"] == "texts"
+    return click.Argument([one["name"]], type=_type(one), nargs=-1 if many else 1, required=True, callback=_read(one))
+
+
+def _option(one: Described) -> click.Option:
+    flag = f"--{one['name'].replace('_', '-')}"
+    text = output.clean(one["summary"]) or None
+    if one["type"] == "flag":
+        both = f"{flag}/--no-{flag[2:]}"
+        return click.Option([one["name"], both], default=one["default"], required=one["required"], help=text)
+    shown = one["default"] not in (None, "", [], {})
+    if one["type"] == "texts":
+        return click.Option(
+            [one["name"], flag], multiple=True, required=one["required"], help=text, callback=_read(one)
+        )
+    return click.Option(
+        [one["name"], flag],
+        type=_type(one),
+        default=None if one["type"] == "json" else one["default"],
+        required=one["required"],
+        show_default=shown and one["type"] != "json",
+        callback=_read(one),
+        help=text,
+    )
+
+
+def _type(one: Described) -> Any:
+    if one["choices"]:
+        return click.Choice(one["choices"])
+    return {"integer": int, "number": float}.get(one["type"], str)
+
+
+def _read(one: Described) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Lists as lists, JSON as what it says."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return list(value) or None
+        if one["type"] != "json" or value is None:
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise click.BadParameter("it is not JSON", ctx, param) from None
+
+    return read
+
+
+def _blocks(result: Any) -> Iterator[output.Block]:
+    """Any result as a person may read it: text as it is, maps as pairs, lists of maps as tables."""
+    if result is None:
+        return
+    if isinstance(result, dict):
+        yield output.pairs((name, _cell(value)) for name, value in result.items())
+    elif isinstance(result, list) and result and all(isinstance(one, dict) for one in result):
+        columns = list(dict.fromkeys(name for one in result for name in one))
+        yield output.Table(columns, [[_cell(one.get(name)) for name in columns] for one in result])
+    elif isinstance(result, list):
+        yield from (_cell(one) for one in result)
+    else:
+        yield _cell(result)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return output.json_line(value).rstrip("\n")
