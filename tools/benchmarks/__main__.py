@@ -52,12 +52,19 @@ def main(arguments: list[str]) -> int:
 
 def human(row: Row) -> str:
     """One line: what, ours, theirs, ratio against the goal."""
-    figures = f"{row.work:<18} {_number(row.ours):>12} {row.unit:<11}"
+    figures = f"{row.work:<26} {_number(row.ours):>12} {row.unit:<11}"
     if row.theirs is None or row.ratio is None:
         return f"{figures} {row.peer}: {row.note}"
     sign = "≥" if row.better == "higher" else "≤"
     verdict = "met" if row.met else "MISSED"
-    return f"{figures} {_number(row.theirs):>12} {row.peer:<28} {row.ratio:>8.2f} ×  {sign} {row.goal:g} ×  {verdict}"
+    ratio = f"{row.ratio:>8.2f} ×  {sign} {row.goal:g} ×  {verdict:<6}"
+    return f"{figures} {_number(row.theirs):>12} {row.peer:<28} {ratio}{_cpu(row)}"
+
+
+def _cpu(row: Row) -> str:
+    """CPU time of both processes for one unit, ours and theirs."""
+    times = [_number(time) for time in (row.ours_cpu, row.theirs_cpu) if time is not None]
+    return f"  cpu {' : '.join(times)} {row.cpu_unit}" if times else ""
 
 
 def _number(value: float) -> str:

@@ -62,15 +62,15 @@ def machine(*, initiator: bool) -> Channel:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Link]:
-    """A link to a serving process."""
+async def connected() -> AsyncIterator[tuple[Link, int]]:
+    """A link to a serving process, and that process' id."""
     command = [sys.executable, "-m", "tools.benchmarks.channel_ours"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as server:  # noqa: ASYNC220 - before the clock
         assert server.stdout is not None
         sock = socket.create_connection(("127.0.0.1", int(server.stdout.readline())))
         async with trio.open_nursery() as nursery:
             link, user = _link(sock, nursery, initiator=True)
-            yield link
+            yield link, server.pid
             link.close()
             await user.closed.wait()
             nursery.cancel_scope.cancel()

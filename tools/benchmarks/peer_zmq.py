@@ -13,6 +13,7 @@ import time
 
 import zmq
 import zmq.asyncio
+from tools.benchmarks.cpu import Stopwatch
 
 BULK, REQUEST, MESSAGE = 65_536, 32, 100
 BULK_COUNT, REQUESTS, WARM_UP, MESSAGES = 8_192, 5_000, 500, 1_000_000
@@ -31,38 +32,47 @@ def main(work: str) -> dict[str, float]:
             sock.curve_publickey, sock.curve_secretkey, sock.curve_serverkey = public, secret, server_public
             sock.connect(f"tcp://127.0.0.1:{port}")
             if work == "request_reply":
-                return round_trips(sock)
+                return round_trips(sock, server.pid)
             if is_async:
-                return asyncio.run(async_round_trips(sock))
+                return asyncio.run(async_round_trips(sock, server.pid))
             if work == "bulk":
-                return {"mb_s": pour(sock, BULK, BULK_COUNT) * BULK / 1e6}
-            return {"per_s": pour(sock, MESSAGE, MESSAGES)}
+                wall, cpu = pour(sock, BULK, BULK_COUNT, server.pid)
+                size = BULK * BULK_COUNT
+                return {"mb_s": size / 1e6 / wall, "cpu_s_gb": cpu / (size / 1e9)}
+            wall, cpu = pour(sock, MESSAGE, MESSAGES, server.pid)
+            return {"per_s": MESSAGES / wall, "cpu_us": cpu / MESSAGES * 1e6}
 
 
-def round_trips(sock: zmq.Socket) -> dict[str, float]:
-    times = []
-    for number in range(WARM_UP + REQUESTS):
+def round_trips(sock: zmq.Socket, server: int) -> dict[str, float]:
+    for _ in range(WARM_UP):
+        sock.send(bytes(REQUEST))
+        sock.recv()
+    times, watch = [], Stopwatch(server)
+    for _ in range(REQUESTS):
         begun = time.perf_counter()
         sock.send(bytes(REQUEST))
         sock.recv()
-        if number >= WARM_UP:
-            times.append((time.perf_counter() - begun) * 1e6)
+        times.append(time.perf_counter() - begun)
+    _, cpu = watch.read()
     sock.send(b"")
     sock.recv()
-    return {"p50_us": statistics.median(times), "p99_us": statistics.quantiles(times, n=100)[-1]}
+    return latency(times, cpu)
 
 
-async def async_round_trips(sock: zmq.asyncio.Socket) -> dict[str, float]:
-    times = []
-    for number in range(WARM_UP + REQUESTS):
+async def async_round_trips(sock: zmq.asyncio.Socket, server: int) -> dict[str, float]:
+    for _ in range(WARM_UP):
+        await sock.send(bytes(REQUEST))
+        await sock.recv()
+    times, watch = [], Stopwatch(server)
+    for _ in range(REQUESTS):
         begun = time.perf_counter()
         await sock.send(bytes(REQUEST))
         await sock.recv()
-        if number >= WARM_UP:
-            times.append((time.perf_counter() - begun) * 1e6)
+        times.append(time.perf_counter() - begun)
+    _, cpu = watch.read()
     await sock.send(b"")
     await sock.recv()
-    return {"p50_us": statistics.median(times), "p99_us": statistics.quantiles(times, n=100)[-1]}
+    return latency(times, cpu)
 
 
 def _context(is_async: bool) -> zmq.Context:
@@ -75,21 +85,29 @@ async def async_echo(sock: zmq.asyncio.Socket) -> None:
     await sock.send(b"over")
 
 
-def pour(sock: zmq.Socket, size: int, count: int) -> float:
-    """Messages a second, until the other side has said that it got them all."""
+def latency(seconds: list[float], cpu: float) -> dict[str, float]:
+    return {
+        "p50_us": statistics.median(seconds) * 1e6,
+        "p99_us": statistics.quantiles(seconds, n=100)[-1] * 1e6,
+        "cpu_us": cpu / len(seconds) * 1e6,
+    }
+
+
+def pour(sock: zmq.Socket, size: int, count: int, server: int) -> tuple[float, float]:
+    """Wall-clock and CPU seconds, until the other side has said that it got them all."""
     data = bytes(size)
     sock.send(data)
     sock.send(b"?")  # connected, and both sides warm
     sock.recv()
-    begun = time.perf_counter()
+    watch = Stopwatch(server)
     for _ in range(count):
         sock.send(data)
     sock.send(b"?")
     if int(sock.recv()) != count + 1:
         raise RuntimeError("messages were lost")
-    rate = count / (time.perf_counter() - begun)
+    spent = watch.read()
     sock.send(b"")
-    return rate
+    return spent
 
 
 def serve(work: str, public: str, secret: str) -> None:

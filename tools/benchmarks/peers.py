@@ -1,6 +1,7 @@
 """The peers' own environment: never the one that the product runs in."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def run(script: Path, *arguments: str) -> dict[str, float]:
     """Runs a script of ours with the peers' Python; it prints one JSON object. *Raises* PeerMissing."""
     if not PYTHON.exists():
         raise PeerMissing("not installed: tools/bench --with-peers")
-    done = subprocess.run([PYTHON, script, *arguments], capture_output=True, text=True)
+    surroundings = os.environ | {"PYTHONPATH": str(ROOT)}  # for `tools.benchmarks.cpu`, which needs nothing of ours
+    done = subprocess.run([PYTHON, script, *arguments], capture_output=True, text=True, env=surroundings)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         raise PeerMissing(f"does not run here: {reason}")

@@ -5,7 +5,16 @@ from statistics import median
 from typing import Literal, NamedTuple
 
 Better = Literal["higher", "lower"]
-Measure = Callable[[], float]
+
+
+class Figure(NamedTuple):
+    """What one round gave, and the CPU time of all processes that took part, for one unit of the work."""
+
+    value: float
+    cpu: float
+
+
+Measure = Callable[[], float | Figure]
 
 
 class PeerMissing(Exception):
@@ -22,6 +31,8 @@ class Work(NamedTuple):
     peer: str
     ours: Measure
     theirs: Measure
+    cpu_unit: str = ""
+    """What `Figure.cpu` is in, where figures come with it."""
 
 
 class Row(NamedTuple):
@@ -40,12 +51,16 @@ class Row(NamedTuple):
     goal: float
     met: bool | None
     note: str = ""
+    cpu_unit: str = ""
+    ours_cpu: float | None = None
+    theirs_cpu: float | None = None
+    """CPU time beside the wall-clock that the ratio is of: what is left of a figure on a busy machine."""
 
 
 def measure(work: Work, rounds: int) -> Row:
     """Ours and theirs in turn, `rounds` times each: what disturbs the machine disturbs both."""
-    ours: list[float] = []
-    theirs: list[float] = []
+    ours: list[float | Figure] = []
+    theirs: list[float | Figure] = []
     note = ""
     for _ in range(rounds):
         ours.append(work.ours())
@@ -54,10 +69,21 @@ def measure(work: Work, rounds: int) -> Row:
                 theirs.append(work.theirs())
             except PeerMissing as missing:
                 note = str(missing)
-    mine = median(ours)
+    mine = median(map(_value, ours))
+    row = Row(work.name, mine, None, work.unit, work.peer, work.better, None, work.goal, None, note)
+    row = row._replace(cpu_unit=work.cpu_unit, ours_cpu=_cpu(ours))
     if note:
-        return Row(work.name, mine, None, work.unit, work.peer, work.better, None, work.goal, None, note)
-    other = median(theirs)
+        return row
+    other = median(map(_value, theirs))
     ratio = mine / other
     met = ratio >= work.goal if work.better == "higher" else ratio <= work.goal
-    return Row(work.name, mine, other, work.unit, work.peer, work.better, round(ratio, 3), work.goal, met)
+    return row._replace(theirs=other, ratio=round(ratio, 3), met=met, theirs_cpu=_cpu(theirs))
+
+
+def _value(figure: float | Figure) -> float:
+    return figure.value if isinstance(figure, Figure) else figure
+
+
+def _cpu(figures: list[float | Figure]) -> float | None:
+    known = [figure.cpu for figure in figures if isinstance(figure, Figure)]
+    return median(known) if known else None

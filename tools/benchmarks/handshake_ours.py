@@ -1,0 +1,130 @@
+"""Real handshakes between two processes over TCP loopback: dialled, met, and a channel begun, as a node does it.
+
+`python -m tools.benchmarks.handshake_ours` serves. The doorkeeper stands at the door with its limits raised, because
+what is measured is the handshake. Each side verifies the other's certificate anew, as between nodes that never met.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from nzcore.base.instant import Instant
+from nzcore.net.doorkeeper import Doorkeeper, DoorSettings
+from nzcore.net.link import Flusher, Link
+from nzcore.net.meeting import Met, meet
+from nzcore.net.tcp import TcpTransport
+from nzcore.net.wire import Spawn, Wire
+from nzcore.proto.channel.channel import Channel
+from nzcore.proto.channel.hello import Hello
+from nzcore.proto.handshake.machine import HANDSHAKE_S, Initiator, Responder
+from nzcore.proto.handshake.payload import BOOT_BYTES
+from nzcore.proto.handshake.verdict import verified
+from nzcore.proto.identity.address import Address
+from nzcore.proto.identity.node_keys import NodeKeys
+from tools.benchmarks.channel_ours import User
+from tools.benchmarks.work_handshake import INTRODUCTION, Strangers, cast, welcome
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDE_OPEN = DoorSettings(max_half_open=4096, reserved=0, per_network=4096, rate_per_s=1e6, burst=1e6)
+PAGE_KIB = resource.getpagesize() / 1024
+
+
+class Side:
+    """Alice, who dials, or Bob, who serves."""
+
+    def __init__(self, keys: NodeKeys, nursery: trio.Nursery) -> None:
+        self._keys = keys
+        self._boot = os.urandom(BOOT_BYTES)
+        self._directory = Strangers()
+        self._spawn: Spawn = nursery.start_soon
+        self._user = User(nursery)
+        self._flusher = Flusher()
+        nursery.start_soon(self._flusher.run)
+
+    async def dial(self, address: Address, other: NodeKeys) -> Link:
+        """A link by a handshake with a node never met."""
+        wire = await TcpTransport().dial(address, self._spawn)
+        verified.cache_clear()
+        initiator = Initiator(self._keys, self._boot, INTRODUCTION, self._directory, target=other.node)
+        return self._link(wire, await meet(wire, initiator, first_s=HANDSHAKE_S))
+
+    async def serve(self, announce: trio.TaskStatus[Address]) -> None:
+        """Answers everybody until cancelled."""
+        door = Doorkeeper(WIDE_OPEN)
+
+        async def answer(wire: Wire, host: str) -> None:
+            network = door.enter(host, now())
+            verified.cache_clear()
+            responder = Responder(self._keys, self._boot, INTRODUCTION, self._directory, policy=welcome)
+            met = await meet(wire, responder)
+            door.leave(network, now(), proved=True)
+            self._link(wire, met)
+
+        listener = TcpTransport().listen(Address("127.0.0.1", 0), self._spawn)
+        announce.started(listener.address)
+        await listener.accept(lambda wire, host: self._spawn(answer, wire, host))
+
+    def _link(self, wire: Wire, met: Met) -> Link:
+        fresh = met.established
+        peer, keys = fresh.certificate, self._keys
+        channel = Channel(
+            fresh.transport,
+            initiator=fresh.initiator,
+            agree=lambda: keys.agree(peer.dh_key),
+            hello=Hello(time=0),
+            now=now(),
+        )
+        link = Link(peer.node, channel, wire, self._user, self._flusher)
+        link.start(met.rest, met.leftover)
+        return link
+
+
+def now() -> Instant:
+    return Instant(trio.current_time())
+
+
+def resident_kib(pid: int) -> float:
+    """Memory of a process: Python's, the libraries' and the interpreter's alike."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB
+
+
+def allow_descriptors() -> None:
+    """A thousand sockets are more than many shells allow at first."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@asynccontextmanager
+async def dialling() -> AsyncIterator[tuple[Side, Address, NodeKeys, int]]:
+    """Alice, Bob's address and keys, and the id of the process in which he serves."""
+    allow_descriptors()
+    alice, bob = cast()
+    command = [sys.executable, "-m", "tools.benchmarks.handshake_ours"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: ASYNC220 - before the clock
+        assert server.stdout is not None
+        address = Address("127.0.0.1", int(server.stdout.readline()))
+        try:
+            async with trio.open_nursery() as nursery:
+                yield Side(alice, nursery), address, bob, server.pid
+                nursery.cancel_scope.cancel()
+        finally:
+            server.terminate()
+
+
+async def _serve() -> None:
+    allow_descriptors()
+    _, bob = cast()
+    async with trio.open_nursery() as nursery:
+        side = Side(bob, nursery)
+        address: Address = await nursery.start(lambda task_status: side.serve(task_status))
+        print(address.port, flush=True)
+
+
+if __name__ == "__main__":
+    trio.run(_serve)

@@ -1,0 +1,72 @@
+"""Handshakes with certificates over TCP between two processes, and what a thousand channels that idle hold in memory."""
+
+import gc
+import os
+
+import trio
+
+from nzcore.net.link import Link
+from nzcore.proto.identity.address import Address
+from nzcore.proto.identity.node_keys import NodeKeys
+from tools.benchmarks.cpu import Stopwatch
+from tools.benchmarks.handshake_ours import Side, dialling, resident_kib
+
+TASKS = 16  # handshakes under way at once in `concurrent`
+WARM_UP = 50
+SETTLE_S = 0.5  # for the other side to open its ends
+
+
+def handshakes(tasks: int, count: int = 1_000) -> dict[str, float]:
+    """Handshakes a second (`per_s`) by so many tasks, each from the dial to the other side's greeting; and `cpu_us`,
+    both processes' CPU for one."""
+
+    async def main() -> dict[str, float]:
+        async with dialling() as (alice, address, bob, server):
+            await _dial_many(alice, address, bob, tasks, WARM_UP)
+            watch = Stopwatch(server)
+            await _dial_many(alice, address, bob, tasks, count)
+            wall, cpu = watch.read()
+            return {"per_s": count / wall, "cpu_us": cpu / count * 1e6}
+
+    return trio.run(main)
+
+
+def idle_memory(count: int = 1_000) -> dict[str, float]:
+    """Resident memory in KiB by which one idle channel makes a process grow: `dialled` and `served`, and `kib`, the
+    larger. Everything counts: sockets' tasks, OpenSSL's keys, what the handshakes left behind."""
+
+    async def main() -> dict[str, float]:
+        async with dialling() as (alice, address, bob, server):
+            kept = [await _greeted(alice, address, bob) for _ in range(WARM_UP)]
+            gc.collect()
+            before = [resident_kib(pid) for pid in (os.getpid(), server)]
+            kept += [await _greeted(alice, address, bob) for _ in range(count)]
+            await trio.sleep(SETTLE_S)
+            gc.collect()
+            after = [resident_kib(pid) for pid in (os.getpid(), server)]
+            assert not any(link.is_over for link in kept), "an idle channel was not open"
+            dialled, served = ((late - early) / count for late, early in zip(after, before, strict=True))
+            return {"dialled": dialled, "served": served, "kib": max(dialled, served)}
+
+    return trio.run(main)
+
+
+async def _dial_many(alice: Side, address: Address, bob: NodeKeys, tasks: int, count: int) -> None:
+    left = count
+
+    async def dial() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            (await _greeted(alice, address, bob)).close()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(tasks):
+            nursery.start_soon(dial)
+
+
+async def _greeted(alice: Side, address: Address, bob: NodeKeys) -> Link:
+    link = await alice.dial(address, bob)
+    await link.greeted.wait()
+    assert link.was_greeted, link.closed_by
+    return link
