@@ -99,6 +99,8 @@ class Links:
         self._changed = trio.Event()
         self.on_greeted: Callable[[NodeId, Hello], None] = lambda node, hello: None
         """Told what each peer says of itself when its channel opens."""
+        self.on_changed: Callable[[NodeId], None] = lambda node: None
+        """Told of each peer whose link was opened or closed."""
 
     def __iter__(self) -> Iterator[OpenLink]:
         return iter(tuple(self._open.values()))
@@ -181,7 +183,7 @@ class Links:
         one = self._open.get(link.peer)
         if one is not None and one.link is link:
             del self._open[link.peer]
-            self._tell_change()
+            self._tell_change(link.peer)
         if link.was_greeted:
             self._bus.emit("channel.closed", Closed(link.peer, code, by_remote))
         elif one is not None and one.link is link and not one.initiator:  # whoever dials is told by `connect`
@@ -221,13 +223,14 @@ class Links:
         link = Link(node, open_channel(self._local, fresh, self._local.hello()), wire, self, self._flusher)
         one = OpenLink(link, fresh.initiator, fresh.boot, Instant(trio.current_time()), fresh.version)
         self._open[node] = one
-        self._tell_change()
+        self._tell_change(node)
         link.start(met.rest, met.leftover)
         if met.is_cut():
             link.on_end(None)
         return one
 
-    def _tell_change(self) -> None:
+    def _tell_change(self, node: NodeId) -> None:
+        self.on_changed(node)
         self._changed.set()
         self._changed = trio.Event()
 

@@ -92,6 +92,7 @@ class ChannelManager:
         self._flusher = Flusher()
         self.protocols = Protocols(local.trust, bus, self._spawn)
         self.links = Links(local, self.protocols, bus, self._flusher)
+        self.links.on_changed = self.nudge
         self.joining = Joining(local, transport, self._spawn, self.links, bus, self._flusher, self._greeted)
         """How strangers become peers: by ticket, or through the pairing window."""
         self.admission: Admission = TrustAdmission(local.trust)
@@ -191,7 +192,7 @@ class ChannelManager:
             keeper.scope.cancel()
 
     def nudge(self, node: NodeId) -> None:
-        """Something about how to reach a kept peer has changed: dial it now rather than later."""
+        """Something about a kept peer has changed: if it has no channel, it is dialled now rather than later."""
         keeper = self._keepers.get(node)
         if keeper is not None:
             keeper.nudged.set()
@@ -341,7 +342,7 @@ class ChannelManager:
             while True:
                 while self.links.get(node) is not None or node in self._paused:
                     streak = 0
-                    await self._until_change(keeper)
+                    await keeper.nudged.wait()
                 with trio.move_on_after(
                     RECONNECT.delay(streak, self._rng.random) if streak else self._rng.random() / 4
                 ):
@@ -354,17 +355,6 @@ class ChannelManager:
                     streak += 1
                     if streak == 1:
                         self._bus.emit("peer.unreachable", Unreachable(node, error.code))
-
-    async def _until_change(self, keeper: _Keeper) -> None:
-        """Until a link opens or closes, or the peer is nudged."""
-        async with trio.open_nursery() as nursery:
-
-            async def first(wait: Callable[[], object]) -> None:
-                await wait()  # type: ignore[misc]
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(first, self.links.wait_change)
-            nursery.start_soon(first, keeper.nudged.wait)
 
 
 async def read_all(stream: Stream, max_bytes: int) -> bytes:
