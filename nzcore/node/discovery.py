@@ -72,7 +72,6 @@ class DiscoveryService(Service):
 
     name = "discovery"
     summary = "finds peers on the local network"
-    requires = ("net", "bridge")
 
     def __init__(
         self,
@@ -85,9 +84,11 @@ class DiscoveryService(Service):
         open_voice: OpenVoice,
         *,
         look: Callable[[bool], Lan],
+        requires: tuple[str, ...] = ("net", "bridge"),
         rng: random.Random | None = None,
     ) -> None:
         """`look(only_loopback)` gives the machine's links; `rng` spreads changes of names in time."""
+        self.requires = requires
         self.register = Register()
         self._keys = keys
         self._book = book
