@@ -226,7 +226,7 @@ def _at(text: str, keys: tuple[str, ...], word: str, why: str) -> PeerError:
 
 def _line_of(text: str, keys: tuple[str, ...], word: str) -> int:
     """The line on which the last of `keys` is set, or on which `word` stands behind it; else the best that is known."""
-    lines = text.splitlines()
+    lines = text.split("\n")  # as TOML counts them; splitlines knows others
     start = best = 0
     for key in keys:
         pattern = re.compile(rf"""\s*\[*\s*(?:[\w"'-]+\s*\.\s*)*["']?{re.escape(key)}["']?\s*(?:\]|=|\.)""")
