@@ -194,7 +194,7 @@ class Incoming:
         while True:
             names = await offload(staging.wishes, destination)
             files = staging.received(destination, names)
-            page = Page(self._stream.peer, self._petname, machine.transfer, int(self._now()), names, [])
+            page = Page(self._stream.peer, self._petname, machine.transfer, self._now(), names, [])
             with trio.CancelScope(shield=True):
                 await self._inbox.records.add(page, files)
                 try:

@@ -25,7 +25,7 @@ class Page(Struct, frozen=True):
     name: str
     """Petname at that time."""
     transfer: bytes
-    received_at: int
+    received_at: float
     destination: list[str]
     """Names of the transfer's roots as stored."""
     files: list[tuple[str, int, str]]
@@ -50,7 +50,7 @@ class Records:
         for number, start in enumerate(range(0, max(len(files), 1), PAGE_FILES)):
             part = [(one.path, one.bytes, one.sha256) for one in files[start : start + PAGE_FILES]]
             whole = Page(page.peer, page.name, page.transfer, page.received_at, page.destination, part)
-            name = f"{page.received_at:012d}{suffix}{number:04d}"
+            name = f"{int(page.received_at * 1000):015d}{suffix}{number:04d}"
             writes.append(Put(NAMESPACE, name, pack(builtins(whole))))
         writes += [Delete(NAMESPACE, name) for name in names[: max(0, len(names) - KEPT_PAGES)]]
         await kv.write(writes)

@@ -134,7 +134,7 @@ def _listed(page: Page, files: list[tuple[str, int, str]]) -> InboxItem:
                 path=path,
                 bytes=size,
                 sha256=digest,
-                received_at=page.received_at,
+                received_at=int(page.received_at),
                 present=os.path.lexists(path),
             )
             for path, size, digest in files
