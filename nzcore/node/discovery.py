@@ -15,25 +15,23 @@ import trio
 from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
-from nzcore.base.scopes import Scope
 from nzcore.control.node_ops import Check
 from nzcore.crypto.random import random_bytes
-from nzcore.crypto.secrets import KEY_BYTES
 from nzcore.kernel import Bus, Service
 from nzcore.net.interfaces import Reach, reach_of
 from nzcore.net.lan import Lan, near_hosts
-from nzcore.net.manager import ChannelManager, answering
+from nzcore.net.manager import ChannelManager
 from nzcore.node.config import Net
 from nzcore.node.discovery_keys import DiscoveryKeys
+from nzcore.node.key_exchange import KeyExchange
 from nzcore.node.peers import PeerBook
 from nzcore.node.voice import OpenVoice, Voice
 from nzcore.node.window import Found, NoFinder, Window
-from nzcore.proto.discovery.pseudonym import R_BYTES, DiscoveryKey, Pseudonym, recognise
+from nzcore.proto.discovery.pseudonym import R_BYTES, Pseudonym, recognise
 from nzcore.proto.discovery.register import Register, Seen
 from nzcore.proto.discovery.sighting import Heard, Sighting, check_window, read_instance, read_sighting
 from nzcore.proto.identity.names import fold
 
-PROTOCOL = "/nz/discovery/1"
 SETTLE_S = 0.25
 """Seconds before anything is sent: the node becomes ready first."""
 
@@ -48,9 +46,6 @@ RETRY_S = 30.0
 
 ECHO_S = 5.0
 """Seconds within which the node must hear its own announcement, as every station on a link does."""
-
-TELL_S = 10.0
-"""Seconds that a connected peer has to take a new key; else it gets it when it next connects."""
 
 MAX_BURDEN = 10_000
 """Names in zeroconf's cache, which knows no limit, at which it is thrown away."""
@@ -111,7 +106,7 @@ class DiscoveryService(Service):
         self._trouble: NzError | None = None
         self._stale = trio.Event()  # the name in use has had its time
         self._window_changed = trio.Event()
-        self._key_changed = trio.Event()
+        self._exchange = KeyExchange(keys, channels)
         self._changed = trio.Event()
 
     # What others ask.
@@ -130,7 +125,7 @@ class DiscoveryService(Service):
 
         Returns at once. *Raises* UsageError `discovery.bad-argument`.
         """
-        self._window = check_window(instance.decode(errors="replace"))
+        self._window = check_window(instance.decode(errors="surrogateescape"))
         self._windows.append(self._window)
         self._window_changed.set()
 
@@ -173,17 +168,15 @@ class DiscoveryService(Service):
         self._keys.on_own, self._keys.on_learned = self._on_own_key, self._on_learned_key
         self._book.hints = self.register.hints
         self._pairing.finder = self
-        end = self._channels.serve(PROTOCOL, answering(self._take_key, KEY_BYTES), Scope.CONNECT)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keys.save)
-                nursery.start_soon(self._spread_key)
+                nursery.start_soon(self._exchange.run)
                 task_status.started()
                 await trio.sleep(SETTLE_S)
                 while True:
                     await self._try_lan()
         finally:
-            end()
             self._keys.on_own = self._keys.on_learned = lambda: None
             self._book.hints = lambda node: ()
             self._pairing.finder = NoFinder()
@@ -217,23 +210,24 @@ class DiscoveryService(Service):
     async def _try_lan(self) -> None:
         """Lives on the present links until they change or fail; then waits, where waiting is called for."""
         lan = self._look(self._is_confined())
-        self._lan, self._trouble = lan, None
+        self._lan = lan
         if not lan.speak_on:
-            self._trouble = UnavailableError("discovery.no-link")
+            self._fail(UnavailableError("discovery.no-link"))
             await trio.sleep(LOOK_S)
             return
+        pause = 0.0
         try:
             async with self._open(lan) as voice:
-                self._voice = voice
+                self._voice, self._trouble = voice, None
                 self._listening_since = trio.current_time()
                 await self._live(voice, lan)
         except* UnavailableError as group:
             self._fail(_first(group))
+            pause = RETRY_S
         finally:
             self._voice = None
             self._forget_all()
-        if self._trouble is not None:
-            await trio.sleep(RETRY_S)
+        await trio.sleep(pause)
 
     async def _live(self, voice: Voice, lan: Lan) -> None:
         async with trio.open_nursery() as nursery:
@@ -384,37 +378,13 @@ class DiscoveryService(Service):
     def _on_own_key(self) -> None:
         """Somebody lost trust: the name in use must not be recognised by them any more."""
         self._stale.set()
-        self._key_changed.set()
+        self._exchange.spread()
         self._on_learned_key()
 
     def _on_learned_key(self) -> None:
         for seen in self.register.reconsider(self._owner, Instant(trio.current_time())):
             self._tell("discovery.found", seen)
             self._approach(seen)
-
-    def _take_key(self, peer: NodeId, key: bytes) -> bytes:
-        """A connected peer has a new key. *Raises* PeerError `discovery.bad-key`, which resets its stream."""
-        if len(key) != KEY_BYTES:
-            raise PeerError("discovery.bad-key", size=len(key))
-        self._keys.learn(peer, key)
-        return b""
-
-    async def _spread_key(self) -> None:
-        """Gives connected peers a new own key at once: when the channel ends, they may need it to find this node."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                self._key_changed = trio.Event()
-                for one in self._channels.links:
-                    if self._keys.owes(one.link.peer):
-                        nursery.start_soon(self._give_key, one.link.peer, self._keys.own)
-                await self._key_changed.wait()
-
-    async def _give_key(self, peer: NodeId, key: DiscoveryKey) -> None:
-        try:
-            await self._channels.call(peer, PROTOCOL, key.reveal(), timeout_s=TELL_S, max_bytes=0)
-        except NzError:  # gone, or of a version that knows HELLO only: then its next HELLO has it
-            return
-        self._keys.note_told(peer, key.reveal())
 
 
 def _first(group: BaseExceptionGroup[UnavailableError]) -> UnavailableError:

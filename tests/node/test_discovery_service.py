@@ -42,7 +42,7 @@ class Watched(World):
 
 
 @pytest.fixture
-async def world(autojump_clock):
+async def world():
     async with Watched() as world:
         await world.add("alice")
         await world.add("bob")
@@ -79,7 +79,7 @@ def instances(lan):
     return [service.removesuffix(f".{SERVICE}") for service in lan.announced]
 
 
-async def test_peers_without_an_address_find_each_other_and_connect(world, lan):
+async def test_peers_without_an_address_find_each_other_and_connect(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await acquainted(alice, bob)
     await world.run_for(100)
@@ -92,7 +92,7 @@ async def test_peers_without_an_address_find_each_other_and_connect(world, lan):
     assert worked == [] or worked == [f"tcp://{bob.host}:4500"], "kept only where a handshake succeeded"
 
 
-async def test_strangers_are_listed_and_left_alone(world, lan):
+async def test_strangers_are_listed_and_left_alone(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await lan.join(alice)
     await lan.join(bob)
@@ -105,7 +105,7 @@ async def test_strangers_are_listed_and_left_alone(world, lan):
     assert world.dials == []
 
 
-async def test_a_repeated_name_wastes_a_dial_now_and_then_and_teaches_nothing(world, lan):
+async def test_a_repeated_name_wastes_a_dial_now_and_then_and_teaches_nothing(world, lan, autojump_clock):
     alice, bob, carol = world.nodes.values()
     await acquainted(alice, bob)
     await lan.join(alice)
@@ -125,7 +125,7 @@ async def test_a_repeated_name_wastes_a_dial_now_and_then_and_teaches_nothing(wo
     assert not alice.is_connected(carol)
 
 
-async def test_announcements_of_far_places_cause_nothing(world, lan):
+async def test_announcements_of_far_places_cause_nothing(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await acquainted(alice, bob)
     await lan.join(alice)
@@ -140,7 +140,7 @@ async def test_announcements_of_far_places_cause_nothing(world, lan):
     assert world.dials == []
 
 
-async def test_a_flood_of_strangers_leaves_room_for_peers(world, lan):
+async def test_a_flood_of_strangers_leaves_room_for_peers(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await acquainted(alice, bob)
     service = await lan.join(alice)
@@ -154,7 +154,7 @@ async def test_a_flood_of_strangers_leaves_room_for_peers(world, lan):
     await world.until_connected((alice, bob))
 
 
-async def test_a_name_lives_an_hour_and_ends_before_the_next_begins(world, lan):
+async def test_a_name_lives_an_hour_and_ends_before_the_next_begins(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     await lan.join(alice)
     seen = set()
@@ -167,7 +167,7 @@ async def test_a_name_lives_an_hour_and_ends_before_the_next_begins(world, lan):
     assert len(lan.said) in (6, 7, 8)
 
 
-async def test_a_change_of_links_or_addresses_brings_a_new_name(world, lan):
+async def test_a_change_of_links_or_addresses_brings_a_new_name(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     await lan.join(alice)
     await world.run_for(1)
@@ -183,7 +183,7 @@ async def test_a_change_of_links_or_addresses_brings_a_new_name(world, lan):
     assert len({first, second, third}) == 3
 
 
-async def test_whoever_is_removed_recognises_no_name_from_then_on_and_the_others_all(world, lan):
+async def test_whoever_is_removed_recognises_no_name_from_then_on_and_the_others_all(world, lan, autojump_clock):
     alice, bob, carol = world.nodes.values()
     for node in world.nodes.values():
         await lan.join(node)
@@ -205,7 +205,7 @@ async def test_whoever_is_removed_recognises_no_name_from_then_on_and_the_others
     assert await alice.kv.list(NAMESPACE) == [carol.id.text]
 
 
-async def test_losing_a_scope_but_not_connect_changes_no_name(world, lan):
+async def test_losing_a_scope_but_not_connect_changes_no_name(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await lan.join(alice)
     await world.introduce(alice, bob)
@@ -217,7 +217,7 @@ async def test_losing_a_scope_but_not_connect_changes_no_name(world, lan):
     assert alice.node.discovery_keys.own != own
 
 
-async def test_keys_outlive_a_crash(world, lan):
+async def test_keys_outlive_a_crash(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await lan.join(alice)
     await lan.join(bob)
@@ -231,7 +231,7 @@ async def test_keys_outlive_a_crash(world, lan):
     assert dict(alice.node.discovery_keys) == {bob.id: theirs}
 
 
-async def test_a_crash_right_after_a_removal_does_not_leave_the_old_key_in_use(world, lan):
+async def test_a_crash_right_after_a_removal_does_not_leave_the_old_key_in_use(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await lan.join(alice)
     await lan.join(bob)
@@ -248,7 +248,7 @@ async def test_a_crash_right_after_a_removal_does_not_leave_the_old_key_in_use(w
     assert (await alice.kv.get(OWN_NAMESPACE, OWN_NAME)).value == alice.node.discovery_keys.own.reveal()
 
 
-async def test_a_passive_node_finds_and_is_not_found(world, lan):
+async def test_a_passive_node_finds_and_is_not_found(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await acquainted(alice, bob)
     await lan.join(alice, passive=True)
@@ -261,7 +261,7 @@ async def test_a_passive_node_finds_and_is_not_found(world, lan):
     assert "alice-2345" in instances(lan)
 
 
-async def test_a_window_is_found_by_its_name_and_only_while_it_is_open(world, lan):
+async def test_a_window_is_found_by_its_name_and_only_while_it_is_open(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await lan.join(alice)
     await lan.join(bob)
@@ -279,7 +279,7 @@ async def test_a_window_is_found_by_its_name_and_only_while_it_is_open(world, la
     assert scope.cancelled_caught
 
 
-async def test_the_own_window_is_nobody_elses(world, lan):
+async def test_the_own_window_is_nobody_elses(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     service = await lan.join(alice)
     service.announce(b"alice-2345")
@@ -287,7 +287,7 @@ async def test_the_own_window_is_nobody_elses(world, lan):
     assert await nearby(alice) == {}
 
 
-async def test_two_windows_of_one_name_are_told_apart_by_the_whole_name(world, lan):
+async def test_two_windows_of_one_name_are_told_apart_by_the_whole_name(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     service = await lan.join(alice)
     await world.run_for(1)
@@ -301,13 +301,13 @@ async def test_two_windows_of_one_name_are_told_apart_by_the_whole_name(world, l
 
 
 @pytest.mark.parametrize("instance", [b"", b"a" * 64, b"\xff", b"mfrggzdfmztwq2lkmfrggzdfmy"])
-async def test_a_window_that_no_name_can_say_is_refused(world, lan, instance):
+async def test_a_window_that_no_name_can_say_is_refused(world, lan, instance, autojump_clock):
     service = await lan.join(world.nodes["alice"])
     with pytest.raises(UsageError):
         service.announce(instance)
 
 
-async def test_strangers_become_peers_by_three_words_through_discovery(world, lan):
+async def test_strangers_become_peers_by_three_words_through_discovery(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     words = {}
 
@@ -330,7 +330,7 @@ async def test_strangers_become_peers_by_three_words_through_discovery(world, la
     assert len(instances(lan)) == 2, "no window is shown any more"
 
 
-async def test_the_stream_of_sightings_says_who_comes_is_recognised_connects_and_goes(world, lan):
+async def test_the_stream_of_sightings_says_who_comes_is_recognised_connects_and_goes(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await lan.join(alice)
     items = []
@@ -355,7 +355,7 @@ async def doctor(node):
     return check
 
 
-async def test_the_doctor_says_what_goes_on(world, lan):
+async def test_the_doctor_says_what_goes_on(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     assert "switched off" in (await doctor(alice))["detail"]
     with pytest.raises(UnavailableError) as caught:
@@ -368,7 +368,7 @@ async def test_the_doctor_says_what_goes_on(world, lan):
     assert instances(lan)[0] in check["detail"]
 
 
-async def test_the_doctor_notices_that_the_own_announcement_is_not_heard(world, lan):
+async def test_the_doctor_notices_that_the_own_announcement_is_not_heard(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     lan.deaf = True
     await lan.join(alice)
@@ -381,7 +381,7 @@ async def test_the_doctor_notices_that_the_own_announcement_is_not_heard(world, 
     assert "tickets" in check["hint"]
 
 
-async def test_multicast_that_fails_is_said_once_and_tried_again(world, lan):
+async def test_multicast_that_fails_is_said_once_and_tried_again(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     lan.broken = True
     service = await lan.join(alice)
@@ -397,7 +397,7 @@ async def test_multicast_that_fails_is_said_once_and_tried_again(world, lan):
     assert len(instances(lan)) == 1
 
 
-async def test_a_machine_without_a_link_is_said_to_have_none(world, lan):
+async def test_a_machine_without_a_link_is_said_to_have_none(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     lan.lan = lan.lan._replace(speak_on=())
     await lan.join(alice)
@@ -406,7 +406,7 @@ async def test_a_machine_without_a_link_is_said_to_have_none(world, lan):
     assert (check["ok"], check["detail"]) == (False, UnavailableError("discovery.no-link").message)
 
 
-async def test_names_are_those_of_the_node_and_of_nobody_else(world, lan):
+async def test_names_are_those_of_the_node_and_of_nobody_else(world, lan, autojump_clock):
     alice, bob, _ = world.nodes.values()
     await lan.join(alice)
     await lan.join(bob)
