@@ -284,6 +284,22 @@ async def test_a_guest_can_open_nothing_but_the_one_stream(autojump_clock):
         assert alice.node.channels.links.get(bob.id) is None
 
 
+async def test_a_guests_first_stream_must_be_the_one_for_pairing(autojump_clock):
+    async with World(23) as world, trio.open_nursery() as nursery:
+        alice, bob = await world.add("alice"), await world.add("bob")
+        waiting = Attempt(nursery, alice)
+        await world.until(lambda: bool(waiting.steps))
+        found = tuple(map(Address.parse, alice.node.listening()))
+        guest = await bob.node.channels.joining.visit(waiting.instance.encode(), found, "/nz/message/1")
+        stream = await guest.stream()
+        with pytest.raises(NzError) as refused:
+            await stream.receive_some()
+        assert refused.value.code == "channel.out-of-scope"
+        guest.close()
+        await waiting.done.wait()
+        assert waiting.error == "channel.closed"
+
+
 async def test_a_guests_greeting_says_nothing_of_the_node(autojump_clock):
     async with World(21) as world, trio.open_nursery() as nursery:
         alice, bob = await world.add("alice"), await world.add("bob")
