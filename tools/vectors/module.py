@@ -123,7 +123,7 @@ def _covered() -> list[Case]:
     rows = [
         ("a.b", "a.b", True), ("a.*", "a.b", True), ("a.*", "a.*", True), ("a.**", "a", True), ("a.**", "a.b.c", True),
         ("a.**", "a.**", True), ("a.**", "a.b.**", True), ("**", "a.*", True), ("a.*.c", "a.b.c", True),
-        ("a.b", "a.*", False), ("a.*", "a.**", False), ("a.*", "a", False), ("a.*", "a.b.c", False), 
+        ("a.b", "a.*", False), ("a.*", "a.**", False), ("a.*", "a", False), ("a.*", "a.b.c", False),
         ("a.b.**", "a.**", False), ("a.**", "b", False), ("a.b", "a.**", False),
     ]  # fmt: skip
     return [
