@@ -3,7 +3,8 @@
 An `Admission` of the network. Everything here ends in the peer book; what is shown to people is the operations' matter.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import trio
@@ -16,6 +17,7 @@ from nzcore.net.admission import TrustAdmission
 from nzcore.net.dialler import DialFailed
 from nzcore.net.guest import Guest
 from nzcore.net.interfaces import reach_of
+from nzcore.net.joining import Joined as Redeemed
 from nzcore.net.manager import ChannelManager
 from nzcore.node.directory import NodeDirectory
 from nzcore.node.network import advertised
@@ -82,6 +84,7 @@ class Pairing:
         self._listening = listening
         self._known = TrustAdmission(trust)
         self._newcomers: set[NodeId] = set()
+        self._joins: dict[NodeId, trio.Lock] = {}
         directory.tickets = tickets.secret
         channels.admission = self
 
@@ -167,29 +170,49 @@ class Pairing:
             raise UsageError("ticket.own-ticket")
         if name:
             self._book.check_petname(node, name)
-        known = self._book.get(node)
-        if known is not None and self._channels.links.get(node) is not None:
-            return Joined(node, known)  # both sides let each other in already
-        before, wanted = self._trust.scopes(node), frozenset(scopes)
-        addresses = tuple(dict.fromkeys((*ticket.addresses, *self._book.addresses(node))))
-        self._trust.set(node, before | wanted)
-        try:
-            with trio.move_on_after(timeout_s) as patience:
-                joined = await self._channels.joining.join(node, addresses, ticket.secret.reveal())
-            if patience.cancelled_caught:
-                raise DialFailed("net.too-slow", node=node)
-            peer = await self._book.add(
-                joined.certificate, ticket.addresses, scopes=before | wanted, petname=name, how="ticket"
-            )
-        except DialFailed as error:
-            self._trust.set(node, before)
-            raise _refused(error) from error
-        except BaseException:
-            self._trust.set(node, before)
-            raise
+        async with self._alone(node):
+            known = self._book.get(node)
+            if known is not None and self._channels.links.get(node) is not None:
+                return Joined(node, known)  # both sides let each other in already
+            wanted = self._trust.scopes(node) | frozenset(scopes)
+            addresses = tuple(dict.fromkeys((*ticket.addresses, *self._book.addresses(node))))
+            with self._trusted(node, wanted):
+                joined = await self._dial(ticket, addresses, timeout_s)
+                peer = await self._book.add(
+                    joined.certificate, ticket.addresses, scopes=wanted, petname=name, how="ticket"
+                )
         if joined.address is not None:
             self._book.note_dial(node, joined.address, worked=True)
         return self._settled(node, peer)
+
+    async def _dial(self, ticket: Ticket, addresses: tuple[Address, ...], timeout_s: float) -> Redeemed:
+        try:
+            with trio.move_on_after(timeout_s):
+                return await self._channels.joining.join(ticket.node, addresses, ticket.secret.reveal())
+            raise DialFailed("net.too-slow", node=ticket.node)
+        except DialFailed as error:
+            raise _refused(error, ticket) from error
+
+    @asynccontextmanager
+    async def _alone(self, node: NodeId) -> AsyncIterator[None]:
+        """One join to a node at a time: the end of one must not take the trust from under another."""
+        lock = self._joins.setdefault(node, trio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._joins.pop(node, None)
+
+    @contextmanager
+    def _trusted(self, node: NodeId, scopes: frozenset[Scope]) -> Iterator[None]:
+        """Trusts a node for as long as it takes; what stays is what the book says by then."""
+        self._trust.set(node, scopes)
+        try:
+            yield
+        finally:
+            peer = self._book.get(node)
+            self._trust.set(node, peer.scopes if peer is not None else ())
 
     def expect(self, node: NodeId) -> None:
         """A node was paired by phrase: dialled where an address is known, else its dial is waited for."""
@@ -231,8 +254,11 @@ class PairingService(Service):
         return {"tickets": is_open, "window": self._pairing.window.is_open}
 
 
-def _refused(error: DialFailed) -> NzError:
+def _refused(error: DialFailed, ticket: Ticket) -> NzError:
     """What a dial with a ticket failed of, in the words of tickets."""
+    if error.code == "net.unreachable" and not any(reach_of(address.host) for address in ticket.addresses):
+        hint = "the ticket works on the machine where it was made; invite again with --advertise HOST:PORT"
+        return DialFailed(error.code, error.message, hint=hint, **error.facts)
     if error.code == "net.cut":
         return PeerError("ticket.unanswered", node=error.facts.get("node"), attempts=error.facts.get("attempts"))
     if error.code.startswith(REFUSALS):

@@ -377,3 +377,56 @@ async def test_joining_again_while_connected_costs_nothing(autojump_clock):
         await world.until_connected((alice, bob))
         assert (await bob.call("pair.join", text=ticket))["node"] == alice.id.text
         assert await state_of(alice, (await alice.call("pair.list"))[0]["tid"]) == "open"
+
+
+async def test_the_same_ticket_typed_twice_at_once_is_one_join(autojump_clock):
+    async with World(30) as world:
+        alice, bob = await world.add("alice"), await world.add("bob")
+        ticket = (await alice.call("pair.invite"))["ticket"]
+        names = []
+
+        async def join():
+            names.append((await bob.call("pair.join", text=ticket))["name"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(join)
+            nursery.start_soon(join)
+        assert names == ["alice", "alice"]
+        await world.run_for(5)
+        assert alice.is_connected(bob)
+        assert len(world.trace.of("alice", "channel.opened")) == 1
+
+
+async def test_an_owner_who_removes_the_giver_while_a_join_fails_does_not_get_it_back(autojump_clock):
+    async with World(31) as world:
+        alice, bob, carol = await trio_of(world)
+        used = (await alice.call("pair.invite"))["ticket"]
+        await carol.call("pair.join", text=used)
+        await bob.call("peer.add", card=await alice.card())  # known, but alice does not know bob
+        failed = []
+
+        async def join():
+            failed.append(await code_of(bob.call("pair.join", text=used)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(join)
+            await world.run_for(0.03)
+            await bob.call("peer.remove", peer="alice")
+        assert failed == ["ticket.used"]
+        assert bob.node.trust.scopes(alice.id) == frozenset()
+
+
+async def code_of(call):
+    with pytest.raises(NzError) as caught:
+        await call
+    return caught.value.code
+
+
+async def test_a_ticket_of_loopback_addresses_says_why_it_leads_nowhere(autojump_clock):
+    async with World(32) as world:
+        alice, bob = await world.add("alice"), await world.add("bob")
+        real = Ticket.parse_text((await alice.call("pair.invite"))["ticket"])
+        here = Ticket(real.node, real.secret, real.expires, (Address("127.0.0.1", 7001),))
+        with pytest.raises(DialFailed) as caught:
+            await bob.call("pair.join", text=here.text)
+        assert "--advertise" in caught.value.hint
