@@ -1,4 +1,4 @@
-"""CPU time of other processes, to print beside wall-clock figures. Standard library only: the peers' scripts use it too."""
+"""CPU time of other processes, to print beside wall-clock figures. Standard library only: peers' scripts use it too."""
 
 import time
 

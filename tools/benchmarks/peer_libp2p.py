@@ -14,6 +14,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.network.stream.net_stream import INetStream
 from libp2p.peer.peerinfo import info_from_p2p_addr
+
 from tools.benchmarks.cpu import Stopwatch
 
 BULK = 65_536
@@ -24,7 +25,8 @@ ANYWHERE = multiaddr.Multiaddr("/ip4/127.0.0.1/tcp/0")
 
 
 async def main() -> dict[str, float]:
-    with subprocess.Popen([sys.executable, __file__, "serve"], stdout=subprocess.PIPE) as server:
+    command = [sys.executable, __file__, "serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:  # noqa: ASYNC220 - before the clock
         assert server.stdout is not None
         address = server.stdout.readline().decode().strip()
         try:

@@ -13,6 +13,7 @@ import time
 
 import zmq
 import zmq.asyncio
+
 from tools.benchmarks.cpu import Stopwatch
 
 BULK, REQUEST, MESSAGE = 65_536, 32, 100

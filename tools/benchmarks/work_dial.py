@@ -1,4 +1,4 @@
-"""Handshakes with certificates over TCP between two processes, and what a thousand channels that idle hold in memory."""
+"""Handshakes with certificates over TCP between two processes, and the memory of a thousand idle channels."""
 
 import gc
 import os
