@@ -31,6 +31,8 @@ class Lan(NamedTuple):
     speak_on: tuple[str | int, ...]
     """IPv4 addresses; for IPv6, link-local addresses or indexes of interfaces."""
     is_loopback: bool = False
+    is_alone: bool = False
+    """Whether loopback is all because the machine has nothing else."""
 
 
 class _Place(NamedTuple):
@@ -51,7 +53,9 @@ def local_lan(*, only_loopback: bool = False) -> Lan:
         for place in places
         if not only_loopback and reach_of(str(place.ip)) is Reach.PRIVATE and _takes_multicast(place.interface)
     ]
-    return _lan(near) if near else _lan([p for p in places if p.ip.is_loopback])._replace(is_loopback=True)
+    if near:
+        return _lan(near)
+    return _lan([p for p in places if p.ip.is_loopback])._replace(is_loopback=True, is_alone=not only_loopback)
 
 
 def near_hosts(addresses: Iterable[Address], lan: Lan) -> tuple[int, tuple[str, ...]]:

@@ -149,6 +149,8 @@ class DiscoveryService(Service):
     def examine(self) -> Check:
         """What the doctor wants to know, with what to do about it."""
         error = self._trouble
+        if error is None and self._lan is not None and self._lan.is_alone:
+            error = UnavailableError("discovery.no-link")
         if error is None and self._is_deaf():
             error = UnavailableError("discovery.no-multicast", "this node does not hear its own announcement")
         if error is not None:
