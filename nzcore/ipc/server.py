@@ -22,8 +22,8 @@ from nzcore.ipc.loopback import FILE_NAME
 from nzcore.ipc.path import run_folder, socket_path
 from nzcore.ipc.peer import peer_uid
 
-CONNECTIONS = 64  # at once; each may hold HIGH_WATER unsent and one message half read
-BACKLOG = 64
+CONNECTIONS = 256  # at once; each may hold HIGH_WATER unsent and one message half read
+BACKLOG = 128
 OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 Authenticate = Callable[[socket.socket], Awaitable[Principal]]
 PAUSE_S = 0.1  # before accepting again when the process has no descriptor left

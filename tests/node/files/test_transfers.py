@@ -13,9 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
-from nzcore.node.files import inbox as inbox_module
 from nzcore.node.files import receiving, staging
-from nzcore.node.files.staging import PARTIAL
 
 from .transfers import content, inbox, pair, partial, send, stream, tree, written
 
@@ -368,39 +366,3 @@ async def test_a_path_that_depends_on_where_one_stands_is_refused(tmp_path: Path
         with pytest.raises(UsageError) as caught:
             await stream(alice, "file.send", peer="bob", paths=["a.txt"])
         assert caught.value.code == "files.relative-path"
-
-
-async def test_a_silent_sender_gives_its_place_back(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with pair(tmp_path, at_once=1) as (world, alice, bob):
-        silent = await alice.node.channels.open_stream(bob.id, "/nz/files/1")
-        await silent.send_all(b"\1\0\0")
-        await world.run_for(1)
-        source = written(tmp_path / "a.bin", b"x")
-        begun = trio.current_time()
-        await send(alice, source)
-        assert receiving.IDLE_S <= trio.current_time() - begun <= receiving.IDLE_S + 10
-        silent.close()
-
-
-async def test_unfinished_transfers_expire_and_are_bounded(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with pair(tmp_path, keep_partial_days=1.0) as (_, _alice, bob):
-        own = bob.node.files.inbox
-        for number in range(inbox_module.MAX_PARTIAL + 3):
-            path = written(tmp_path / "inbox" / PARTIAL / "peer" / f"{number:03}-1" / "f", b"x").parent
-            os.utime(path, (1_000_000 + number, 1_000_000 + number))
-        assert own.expire(1_000_100.0) == 3
-        left = sorted(path.name for path in (tmp_path / "inbox" / PARTIAL / "peer").iterdir())
-        assert left[0] == "003-1"
-        assert own.expire(1_000_000.0 + 2 * 86_400) == inbox_module.MAX_PARTIAL
-        assert list((tmp_path / "inbox" / PARTIAL).iterdir()) == []
-
-
-async def test_the_inbox_can_be_asked_for_one_peer_and_for_the_newest(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with pair(tmp_path) as (_, alice, bob):
-        for number in range(3):
-            await send(alice, written(tmp_path / f"{number}.txt", b"x"))
-            await trio.sleep(2)
-        assert [Path(one["path"]).name for one in await inbox(bob, last=2)] == ["1.txt", "2.txt"]
-        assert len(await inbox(bob, peer="alice")) == 3
