@@ -71,6 +71,7 @@ async def besieged(world):
             while siege.pings < before + 3:
                 await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
+    assert siege.slowest_s < 2, "a neighbour was disturbed"
     assert siege.bob.is_connected(siege.alice)
     assert siege.bob.node.state().healthy
     assert "net.trouble" not in {one.topic for one in world.trace}
