@@ -1,21 +1,25 @@
 """Flushes hot links once a tick: one task for all links of a node."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
-if TYPE_CHECKING:
-    from nzcore.net.link import Link
+
+class Hot(Protocol):
+    """A link, or whatever else gathers for the rest of a tick."""
+
+    def cool(self) -> None:
+        """Sends what was gathered."""
 
 
 class Flusher:
     """Flushes hot links once a tick. One task for all links of a node: run `run` in the node's nursery."""
 
     def __init__(self) -> None:
-        self._hot: list[Link] = []
+        self._hot: list[Hot] = []
         self._task: trio.lowlevel.Task | None = None
 
-    def heat(self, link: "Link") -> None:
+    def heat(self, link: Hot) -> None:
         """Has `link` flushed in the next tick."""
         self._hot.append(link)
         task, self._task = self._task, None

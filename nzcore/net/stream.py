@@ -99,6 +99,14 @@ class Stream(trio.abc.HalfCloseableStream):
         finally:
             self._sending = False
 
+    def send_nowait(self, data: bytes) -> int:
+        """Sends as much as credit and room allow now; how much. The rest is for `send_all`. *Raises* as it does."""
+        if not self._sending and self._extend(self.id, data):
+            return len(data)
+        self._check_idle_sender()
+        self._check_sendable()
+        return self._link.write(self.id, data)
+
     async def wait_send_all_might_not_block(self) -> None:
         """Returns when there is credit and room. *Raises* as `send_all`."""
         self._check_idle_sender()

@@ -25,6 +25,7 @@ from nzcore.net.transport import Transport
 from nzcore.node.config import Config
 from nzcore.node.directory import NodeDirectory
 from nzcore.node.discovery_keys import DiscoveryKeys
+from nzcore.node.fabric.fabric import Fabric
 from nzcore.node.files.service import FileExchange
 from nzcore.node.home import Home, default_inbox
 from nzcore.node.identity import LocalIdentity
@@ -85,12 +86,24 @@ class Node:
             self.channels, self.peers, self.bus, config.files, _inbox(home, config), lambda: self.kv(), wall_clock
         )
         self.messages = Messages(self.channels, self.peers, self.bus, lambda: self.kv(), wall_clock)
+        place = place or (lambda: place_of(home))
+        self.fabric = Fabric(
+            self.channels,
+            self.peers,
+            self.trust,
+            self.bus,
+            identity.certificate.node,
+            lambda: self.kv(),
+            wall_clock,
+            place,
+        )
+        """Messages between services of nodes."""
         self.tubes = Tubes()
         self.pipes = Pipes(self.channels)
         self.scrubbing = trio.Lock()
         """Held while the whole store is read: once at a time is enough."""
         self.pairing = Pairing(
-            tickets=Tickets(lambda: self.kv(), self.peers, wall_clock, place or (lambda: place_of(home))),
+            tickets=Tickets(lambda: self.kv(), self.peers, wall_clock, place),
             book=self.peers,
             trust=self.trust,
             directory=self.directory,

@@ -22,6 +22,7 @@ from nzcore.net.tcp import TcpTransport
 from nzcore.node import config
 from nzcore.node.discovery import DiscoveryService
 from nzcore.node.dispatch import Dispatcher
+from nzcore.node.fabric.fabric import FabricService
 from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
@@ -146,6 +147,7 @@ def services_of(node: Node) -> list[Service]:
         FilesService(node.files),
         MessagesService(node.messages),
         PipesService(node.pipes),
+        FabricService(node.fabric, Dispatcher(node), node.trust),
         ModulesService(node.modules),
         monitor,
         IpcService(node.home, Dispatcher(node), node.bus),

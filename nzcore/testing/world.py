@@ -29,6 +29,7 @@ from nzcore.crypto.hashing import sha256
 from nzcore.net.transport import Transport
 from nzcore.node.config import Config, Net
 from nzcore.node.dispatch import Dispatcher
+from nzcore.node.fabric.fabric import FabricService
 from nzcore.node.files.inbox import inline
 from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
@@ -209,6 +210,7 @@ class WorldNode:
             FilesService(node.files),
             MessagesService(node.messages),
             PipesService(node.pipes),
+            FabricService(node.fabric, Dispatcher(node), node.trust),
             ModulesService(node.modules),
         ]
         try:

@@ -1,0 +1,219 @@
+"""Requests and answers between services (spec/fabric.md §5): bounded, with deadlines, once for each idempotency key.
+
+A handler runs in a task of its own; what it raises fails its request and harms nobody else.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+import trio
+
+from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
+from nzcore.base.ids import NodeId
+from nzcore.base.instant import Instant
+from nzcore.base.reasons import catalogue
+from nzcore.base.scopes import Scope
+from nzcore.codec.frames import unpack
+from nzcore.codec.types import builtins
+from nzcore.crypto.hashing import sha256
+from nzcore.kernel import Bus
+from nzcore.node.fabric.line import Line, Lost
+from nzcore.node.fabric.lines import Lines
+from nzcore.node.messages import plain_text
+from nzcore.proto.fabric.frames import is_operation, packed_body
+from nzcore.proto.fabric.limits import DEADLINE_S, KEY_CHARACTERS
+from nzcore.proto.fabric.replays import Outcome, Place, Replays
+from nzcore.proto.trust.view import TrustView
+
+Handler = Callable[[NodeId, object], Awaitable[object]]
+"""Called with who asks and the body; returns the answer's body. NzErrors are told to whoever asked, with code and
+message; of other errors they learn only that there was one."""
+
+
+class Operations(Protocol):
+    """Carries out an operation of the node's table for a peer. *Raises* PeerError `fabric.*`, `control.*`."""
+
+    def __call__(self, node: NodeId, operation: str, body: object) -> Awaitable[object]: ...
+
+
+class HandlerFailed(NamedTuple):
+    """Value of `fabric.handler-failed`: a handler raised; its request or delivery failed, nothing else happened."""
+
+    name: str
+    peer: NodeId
+    error: str
+
+
+class _Answer(NamedTuple):
+    handler: Handler
+    scope: Scope
+
+
+class Calls:
+    """Both sides of requests. `operations` answers what no handler does."""
+
+    def __init__(self, lines: Lines, trust: TrustView, bus: Bus, own: NodeId) -> None:
+        self.operations: Operations = _no_operations
+        self._lines = lines
+        self._trust = trust
+        self._bus = bus
+        self._own = own
+        self._answers: dict[str, _Answer] = {}
+        self._replays = Replays()
+        self._running: dict[Place, trio.Event] = {}
+        self._asked = self._served = 0
+
+    async def request(
+        self, node: NodeId, operation: str, body: object, *, deadline_s: float, key: str | None = None
+    ) -> object:
+        """The answer of a service at `node`. With a `key`, it is asked again when the channel is lost meanwhile.
+
+        *Raises* UsageError `fabric.bad-*`, `fabric.too-large`; UnavailableError `fabric.no-line`, `fabric.lost`,
+        `fabric.too-slow`, `net.*`; PeerError with the code that the other side gave.
+        """
+        packed = _checked(operation, body, deadline_s, key)
+        self._asked += 1
+        ends = trio.current_time() + deadline_s
+        line: Line | None = None
+        with trio.move_on_after(deadline_s):
+            if node == self._own:
+                return _told(*await self._at_home(operation, packed, key))
+            while True:
+                line = self._lines.get(node)
+                if line is None:
+                    line = await self._lines.wait(node)
+                left = ends - trio.current_time()
+                try:
+                    return _told(*await line.ask(operation, packed, deadline_s=max(left, 0.001), key=key))
+                except Lost:
+                    if key is None:
+                        raise
+                    await trio.lowlevel.checkpoint()
+        if line is None:
+            raise UnavailableError("fabric.no-line", node=node)
+        raise UnavailableError("fabric.too-slow", node=node, operation=operation)
+
+    def answer(self, operation: str, handler: Handler, scope: Scope) -> Callable[[], None]:
+        """Answers `operation` for peers with `scope` until the result is called.
+
+        *Raises* UsageError `fabric.bad-operation`, `fabric.taken`.
+        """
+        if not is_operation(operation):
+            raise UsageError("fabric.bad-operation", operation=str(operation)[:128])
+        if operation in self._answers:
+            raise UsageError("fabric.taken", f"{operation} is answered already", operation=operation)
+        answer = self._answers[operation] = _Answer(handler, scope)
+
+        def end() -> None:
+            if self._answers.get(operation) is answer:
+                del self._answers[operation]
+
+        return end
+
+    def facts(self) -> dict[str, int]:
+        return {"answers": len(self._answers), "asked": self._asked, "served": self._served}
+
+    def asked(self, line: Line, number: int, operation: str, deadline_s: float, key: str | None, body: object) -> None:
+        """A peer asks."""
+        self._lines.spawn(self._serve, line, number, operation, deadline_s, key, body)
+
+    # Small print.
+
+    async def _serve(
+        self, line: Line, number: int, operation: str, deadline_s: float, key: str | None, body: object
+    ) -> None:
+        scope = line.serving[number] = trio.CancelScope(deadline=trio.current_time() + deadline_s)
+        outcome = Outcome(code="fabric.too-slow")
+        self._served += 1
+        try:
+            with scope:
+                if line.is_over:
+                    scope.cancel()
+                outcome = await self._outcome(line.peer, operation, body, key, deadline_s)
+                await line.wait_room()
+        except Lost:
+            pass
+        finally:
+            del line.serving[number]
+        if outcome.code:
+            line.session.fail(number, outcome.code, outcome.detail)
+        else:
+            line.session.answer(number, outcome.body)
+        line.flush()
+
+    async def _at_home(self, operation: str, packed: bytes, key: str | None) -> tuple[Outcome, object]:
+        """A request to this node itself, answered as if a peer with every scope asked."""
+        outcome = await self._outcome(self._own, operation, unpack(packed), key, DEADLINE_S)
+        return outcome, None if outcome.code else unpack(outcome.body)
+
+    async def _outcome(self, peer: NodeId, operation: str, body: object, key: str | None, deadline_s: float) -> Outcome:
+        if key is None:
+            return await self._carry_out(peer, operation, body)
+        place = Place(peer, operation, key)
+        try:
+            fresh = self._replays.begin(place, sha256(packed_body(body)), Instant(trio.current_time()))
+        except PeerError as error:
+            return Outcome(code=error.code)
+        if fresh:
+            self._running[place] = trio.Event()
+            self._lines.spawn(self._carry_out_once, place, body, deadline_s)
+        running = self._running.get(place)
+        if running is not None:
+            await running.wait()
+        return self._replays.outcome(place) or Outcome(code="fabric.cancelled")
+
+    async def _carry_out_once(self, place: Place, body: object, deadline_s: float) -> None:
+        """Carries a request with a key out, whoever still waits for it."""
+        outcome = None
+        try:
+            with trio.move_on_after(deadline_s):
+                outcome = await self._carry_out(place.node, place.operation, body)
+            if outcome is None:
+                outcome = Outcome(code="fabric.too-slow")
+        finally:
+            if outcome is None:
+                self._replays.forget(place)
+            else:
+                self._replays.finish(place, outcome, Instant(trio.current_time()))
+            self._running.pop(place).set()
+
+    async def _carry_out(self, peer: NodeId, operation: str, body: object) -> Outcome:
+        """The crash boundary of handlers."""
+        try:
+            answer = self._answers.get(operation)
+            if answer is None:
+                result = await self.operations(peer, operation, body)
+            elif peer != self._own and not self._trust.allows(peer, answer.scope):
+                raise PeerError("fabric.out-of-scope", f"{operation} needs the scope {answer.scope.value}")
+            else:
+                result = await answer.handler(peer, body)
+            return Outcome(packed_body(builtins(result)))
+        except NzError as error:
+            return Outcome(code=error.code, detail=error.message)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"[:500]
+            self._bus.emit("fabric.handler-failed", HandlerFailed(operation, peer, text))
+            return Outcome(code="fabric.handler-failed")
+
+
+def _checked(operation: str, body: object, deadline_s: float, key: str | None) -> bytes:
+    """The packed body of a request that may be sent."""
+    if not is_operation(operation):
+        raise UsageError("fabric.bad-operation", operation=str(operation)[:128])
+    if not 0 < deadline_s <= DEADLINE_S:
+        raise UsageError("fabric.bad-deadline", deadline_s=deadline_s)
+    if key is not None and not 0 < len(key) <= KEY_CHARACTERS:
+        raise UsageError("fabric.bad-key")
+    return packed_body(body)
+
+
+def _told(outcome: Outcome, body: object) -> object:
+    """The answer. *Raises* PeerError with what the other side said instead."""
+    if not outcome.code:
+        return body
+    code = outcome.code if outcome.code in catalogue() else "fabric.failed"
+    raise PeerError(code, plain_text(outcome.detail).replace("\n", " "))
+
+
+async def _no_operations(node: NodeId, operation: str, body: object) -> object:
+    raise PeerError("fabric.no-operation", operation=operation)

@@ -1,0 +1,179 @@
+"""One line to a peer: pumps a `Session` over a stream, and holds who waits for an answer on it.
+
+Sending never waits: what the stream does not take at once is drained by a task that lives only as long as that.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import trio
+
+from nzcore.base.errors import UnavailableError
+from nzcore.net.stream import Stream, StreamLost
+from nzcore.net.wire import Spawn
+from nzcore.proto.fabric.replays import Outcome
+from nzcore.proto.fabric.session import Event, Happened, Session
+
+if TYPE_CHECKING:
+    from nzcore.base.ids import NodeId
+
+ROOM_BYTES = 1 << 20
+"""Unsent bytes beyond which answers and deliveries wait."""
+
+UNREAD_BYTES = 8 << 20
+"""Unsent bytes beyond which the peer is given up: it asks without reading what it is told."""
+
+
+class Lost(UnavailableError):
+    """The line ended before the answer came; whether the request was carried out is not known."""
+
+
+class _Asked:
+    """One task's wait for an answer."""
+
+    __slots__ = ("body", "outcome", "task")
+
+    def __init__(self) -> None:
+        self.task: trio.lowlevel.Task | None = None
+        self.body: object = None
+        self.outcome: Outcome | None = None
+
+    def settle(self, outcome: Outcome, body: object = None) -> None:
+        if self.outcome is None:
+            self.outcome, self.body = outcome, body
+            if self.task is not None:
+                trio.lowlevel.reschedule(self.task)
+
+
+class Line:
+    """Made for an open stream; `run` reads it to its end."""
+
+    def __init__(self, stream: Stream, patterns: Mapping[str, bool], spawn: Spawn) -> None:
+        self.peer: NodeId = stream.peer
+        self.session = Session(patterns)
+        self.is_over = False
+        self.serving: dict[int, trio.CancelScope] = {}
+        """Requests of theirs that are carried out."""
+        self.over = trio.Event()
+        self._stream = stream
+        self._spawn = spawn
+        self._asked: dict[int, _Asked] = {}
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
+        self._draining = False
+        self._room = trio.lowlevel.ParkingLot()
+        self._askers = trio.lowlevel.ParkingLot()
+
+    async def run(self, handle: Callable[["Line", Event], None]) -> None:
+        """Until the peer ends the line. *Raises* StreamLost, PeerError for what is not the protocol."""
+        self.flush()
+        while data := await self._stream.receive_some():
+            for event in self.session.receive(data):
+                kind = event[0]
+                if kind is Happened.ANSWERED:
+                    self._settle(event[1], Outcome(), event[2])
+                elif kind is Happened.FAILED:
+                    self._settle(event[1], Outcome(b"", event[2], event[3]))
+                elif kind is Happened.GIVEN_UP:
+                    scope = self.serving.get(event[1])
+                    if scope is not None:
+                        scope.cancel()
+                else:
+                    handle(self, event)
+            self.flush()
+
+    async def ask(
+        self, operation: str, body: bytes, *, deadline_s: float, key: str | None = None
+    ) -> tuple[Outcome, object]:
+        """Asks and waits: how it ended, and the answer's body. Cancelled, it gives the request up.
+
+        *Raises* Lost when the line ends first.
+        """
+        while not self.session.can_ask:
+            await self._askers.park()
+            self._check()
+        self._check()
+        number = self.session.ask(operation, body, deadline_s=deadline_s, key=key)
+        asked = self._asked[number] = _Asked()
+        self.flush()
+        if asked.outcome is None:  # else the line has just ended
+
+            def abort(_: object) -> trio.lowlevel.Abort:
+                self._asked.pop(number, None)
+                self.session.give_up(number)
+                self._askers.unpark()
+                self.flush()
+                return trio.lowlevel.Abort.SUCCEEDED
+
+            asked.task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        assert asked.outcome is not None
+        if asked.outcome.code == "fabric.lost":
+            raise Lost("fabric.lost", node=self.peer)
+        return asked.outcome, asked.body
+
+    def flush(self) -> None:
+        """Sends what the session has to say; never waits."""
+        data = self.session.take()
+        if not data or self.is_over:
+            return
+        if not self._draining:
+            try:
+                sent = self._stream.send_nowait(data)
+            except (StreamLost, trio.ClosedResourceError):
+                self.close()
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+            self._draining = True
+            self._spawn(self._drain)
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        if self._unsent_bytes > UNREAD_BYTES:
+            self.close("channel.control-flood")
+
+    async def wait_room(self) -> None:
+        """Waits while much is unsent. *Raises* Lost when the line ends."""
+        while self._unsent_bytes > ROOM_BYTES and not self.is_over:
+            await self._room.park()
+        self._check()
+
+    def close(self, code: str = "channel.cancelled") -> None:
+        """Ends the line: whoever waits for an answer is told, and what was asked here is given up."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.over.set()
+        self._stream.close(code)
+        self._unsent.clear()
+        asked, self._asked = self._asked, {}
+        for one in asked.values():
+            one.settle(Outcome(code="fabric.lost"))
+        for scope in list(self.serving.values()):
+            scope.cancel()
+        self._room.unpark_all()
+        self._askers.unpark_all()
+
+    def _settle(self, number: int, outcome: Outcome, body: object = None) -> None:
+        asked = self._asked.pop(number, None)
+        if asked is not None:
+            asked.settle(outcome, body)
+        self._askers.unpark()
+
+    def _check(self) -> None:
+        if self.is_over:
+            raise Lost("fabric.lost", node=self.peer)
+
+    async def _drain(self) -> None:
+        try:
+            while self._unsent:
+                data = b"".join(self._unsent)
+                self._unsent.clear()
+                await self._stream.send_all(data)
+                self._unsent_bytes -= len(data)
+                self._room.unpark_all()
+        except (StreamLost, trio.ClosedResourceError):
+            self.close()
+        finally:
+            self._draining = False

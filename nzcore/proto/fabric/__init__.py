@@ -1,0 +1,1 @@
+"""Floor 3: the message fabric between nodes, as machines (spec/fabric.md)."""
