@@ -29,7 +29,7 @@ from nzcore.net.protocols import Protocols, StreamHandler
 from nzcore.net.stream import Stream
 from nzcore.net.transport import Listener, Transport
 from nzcore.net.wire import Wire
-from nzcore.proto.handshake.machine import HANDSHAKE_S, Responder
+from nzcore.proto.handshake.machine import HANDSHAKE_S, Established, Responder
 from nzcore.proto.handshake.preface import Mode
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.certificate import Certificate
@@ -259,8 +259,7 @@ class ChannelManager:
                 wire,
                 Responder(local.keys(), local.boot, local.introduction, local.directory, policy=self._policy),
             )
-            proved = not met.established.refusal
-            await self._settle(wire, met, host)
+            proved = await self._settle(wire, met, host)
         except NzError as error:
             wire.close(abort=True)
             self._bus.emit("channel.refused", Refused(host, error.code))
@@ -273,20 +272,28 @@ class ChannelManager:
         finally:
             self._door.leave(network, Instant(trio.current_time()), proved=proved)
 
-    async def _settle(self, wire: Wire, met: Met, host: str) -> None:
+    async def _settle(self, wire: Wire, met: Met, host: str) -> bool:
+        """Lets in or refuses; whether the door may favour the host from now on: as a peer's, not as a guest's."""
         fresh = met.established
-        refusal = fresh.refusal or await self.admission.redeem(fresh)
+        refusal = fresh.refusal or await self._redeem(fresh)
         if refusal:
             refuse(wire, met, self._local, refusal)
             self._bus.emit("channel.refused", Refused(host, refusal))
             if fresh.certificate.final:
                 self._book.learn(fresh.certificate)
-            return
+            return False
         if fresh.mode is Mode.WINDOW:
             self.admission.host(self.joining.guest(wire, met, PROTOCOL))
-            return
+            return False
         self._book.learn(fresh.certificate)
         await self.links.adopt(wire, met)
+        return True
+
+    async def _redeem(self, fresh: Established) -> str:
+        """Bounded: a disk that hangs must not keep a place at the door."""
+        with trio.move_on_after(HANDSHAKE_S):
+            return await self.admission.redeem(fresh)
+        raise UnavailableError("net.too-slow")
 
     def _policy(self, certificate: Certificate, mode: Mode, tid: bytes) -> str:
         if mode is Mode.KNOWN and certificate.node in self._paused:
