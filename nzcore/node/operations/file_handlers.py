@@ -88,6 +88,7 @@ class _Teller:
     async def tell(self, *, destination: str = "", tube: str = "", skipped: list[str] | None = None) -> None:
         progress = self._outgoing.progress
         phase = progress.phase if destination or progress.phase != "finished" else "finishing"
+        fresh = [index for index in self._outgoing.digests if index not in self._told][:DIGESTS_AT_ONCE]
         await self._send(
             FileProgress(
                 phase=phase,
@@ -97,22 +98,18 @@ class _Teller:
                 total_bytes=progress.total_bytes,
                 resumed_bytes=progress.resumed_bytes,
                 seconds=round(trio.current_time() - self._begun, 3),
-                sha256=self._digests(),
+                sha256={"/".join(self._entries[at].path): self._outgoing.digests[at].hex() for at in fresh},
                 skipped=skipped or [],
                 destination=destination,
                 tube=tube,
             )
         )
+        self._told.update(fresh)  # only now: a cancelled item was not sent
 
     async def tell_end(self, destination: str) -> None:
         while len(self._outgoing.digests) - len(self._told) > DIGESTS_AT_ONCE:
             await self.tell()
         await self.tell(destination=destination)
-
-    def _digests(self) -> dict[str, str]:
-        fresh = [index for index in self._outgoing.digests if index not in self._told][:DIGESTS_AT_ONCE]
-        self._told.update(fresh)
-        return {"/".join(self._entries[index].path): self._outgoing.digests[index].hex() for index in fresh}
 
 
 async def inbox(node: Node, args: InboxArgs, send: SendItem) -> None:

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from nzcore.codec.types import builtins
 from nzcore.control.verdict import Principal
 from nzcore.node.config import Config, Files
@@ -33,6 +35,7 @@ async def stream(node: WorldNode, operation: str, items: list[dict[str, Any]] | 
     found: list[dict[str, Any]] = [] if items is None else items
 
     async def take(item: object) -> None:
+        await trio.lowlevel.checkpoint()  # as a slow reader: an item that is cancelled here was not sent
         found.append(builtins(item))  # type: ignore[arg-type]  # items of these operations are structs
 
     outcome = Dispatcher(node.node)(Principal("owner", "world"), operation, args, take)
