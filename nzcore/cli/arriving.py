@@ -39,6 +39,8 @@ def _start(session: Session, *, ask: bool) -> None:
 
     if ask:
         _offer("the node does not run; start it?")
+    if session.home.needs_passphrase():
+        output.say("its passphrase, to start it:")
     command.main(["-d"], prog_name="nzcore up", standalone_mode=False, obj=session)
     output.say("")
 

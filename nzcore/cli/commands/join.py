@@ -41,7 +41,8 @@ def command(session: Session, /, **options: Any) -> None:
     """Join another node: by its ticket, its card, or three words.
 
     Without an argument, the ticket is asked for, or read from standard input, so that it stays out of the list of
-    processes. With NAME, both sides type `nzcore join` and the other's name, and compare three words.
+    processes. With NAME, both sides type `nzcore join` and the other's name, and compare three words; with --json, each
+    step is a line, and `yes` on standard input confirms the words.
     """
     text = _text(session, options)
     need_node(session)
