@@ -37,11 +37,12 @@ async def meet(wire: Wire, machine: Machine, *, first_s: float = MESSAGE1_S, tot
     *Raises* PeerError as the machine does; `net.too-slow` when the first bytes that lead on take longer than `first_s`
     or all longer than `total_s`; UnavailableError `net.cut` when the connection ends.
     """
+    begun = trio.current_time()
     meeting = _Meeting(wire, machine)
-    with trio.move_on_after(total_s):
-        with trio.move_on_after(first_s) as first:
-            await meeting.first.wait()
-        if not first.cancelled_caught:
+    with trio.CancelScope(deadline=begun + min(first_s, total_s)) as patience:
+        await meeting.first.wait()
+        patience.deadline = begun + total_s
+        if not meeting.over.is_set():
             await meeting.over.wait()
     if meeting.established is not None:
         return Met(meeting.established, machine.rest, meeting.leftover, lambda: meeting.cut)

@@ -5,6 +5,7 @@ reader task calls back synchronously, and a writer task exists only while the so
 """
 
 import errno
+import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ PAUSE_S = 0.1
 """Seconds before accepting again when the process has no descriptor left."""
 
 _OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_LITERAL = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _receive_buffer = memoryview(bytearray(RECEIVE_BYTES))
 
 
@@ -44,7 +46,6 @@ class TcpWire:
         self._sock = sock
         self._spawn = spawn
         self._user: WireUser | None = None
-        self._reader = trio.CancelScope()
         self._over = False
         self._reading = False  # the reader's task is there
         self._written: trio.Event | None = None  # while a writer's task waits: set when it ends
@@ -83,7 +84,7 @@ class TcpWire:
         if self._over:
             return
         self._over = True
-        self._reader.cancel()
+        self._wake_reader()
         if abort:
             # RST instead of FIN: nothing lingers in TIME_WAIT, and the other side learns at once.
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -99,6 +100,11 @@ class TcpWire:
                 self._spawn(self._linger, left)
         except (OSError, RuntimeError, UnavailableError):  # it is gone already; or nobody owns tasks any more
             self._shut()
+
+    def _wake_reader(self) -> None:
+        """Lets the reader's task see that the wire is over. A scope to cancel it by would cost every wire 12 µs."""
+        self.resume()
+        trio.lowlevel.notify_closing(self._sock)  # the socket lives on: whoever waits for it is merely woken
 
     def _push(self, left: list[Buffer]) -> bool:
         """Sends of `left` what the socket takes, and removes it there; whether the socket is full. *Raises* OSError."""
@@ -142,8 +148,7 @@ class TcpWire:
     async def _read(self) -> None:
         """Reads until the end, then lingers. The only task of a wire that is not full."""
         try:
-            with self._reader:
-                await self._pump()
+            await self._pump()
             if self._last is not None:
                 await self._linger(self._last)
         finally:
@@ -154,10 +159,14 @@ class TcpWire:
     async def _pump(self) -> None:
         sock = self._sock
         while not self._over:
-            while (resumed := self._resumed) is not None:
+            if (resumed := self._resumed) is not None:
                 await resumed.wait()
-            await trio.lowlevel.wait_readable(sock)
-            if self._resumed is not None:  # meanwhile
+                continue
+            try:
+                await trio.lowlevel.wait_readable(sock)
+            except trio.ClosedResourceError:
+                return
+            if self._over or self._resumed is not None:  # meanwhile
                 continue
             try:
                 size = sock.recv_into(_receive_buffer)
@@ -243,10 +252,9 @@ class TcpTransport:
 
     async def dial(self, address: Address, spawn: Spawn) -> TcpWire:
         try:
-            stream = await trio.open_tcp_stream(address.host, address.port)
+            sock = await _connect(address)
         except (OSError, ExceptionGroup) as error:
             raise UnavailableError("net.unreachable", f"cannot reach {address.text}: {_why(error)}") from error
-        sock = socket.socket(fileno=stream.socket.detach())  # the plain socket; Trio's wrapper lets go of it
         return TcpWire(sock, address.text, spawn)
 
     def listen(self, address: Address, spawn: Spawn) -> TcpListener:
@@ -263,6 +271,29 @@ class TcpTransport:
             sock.close()
             raise UnavailableError("net.cannot-listen", f"cannot listen on {address.text}: {_why(error)}") from error
         return TcpListener(sock, Address(address.host, sock.getsockname()[1]), spawn)
+
+
+async def _connect(address: Address) -> socket.socket:
+    """A connected socket. A literal address needs neither a resolver nor a race: measured, a third of Trio's time."""
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=_LITERAL)[0]
+    except socket.gaierror:
+        stream = await trio.open_tcp_stream(address.host, address.port)
+        return socket.socket(fileno=stream.socket.detach())  # the plain socket; Trio's wrapper lets go of it
+    await trio.lowlevel.checkpoint_if_cancelled()
+    sock = socket.socket(family, kind)
+    try:
+        sock.setblocking(False)
+        error = sock.connect_ex(place)
+        if error == errno.EINPROGRESS:
+            await trio.lowlevel.wait_writable(sock)
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _why(error: BaseException) -> str:
