@@ -5,6 +5,7 @@ of 1, the unicast ones as well: whatever asks from beyond the local links, no an
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,6 +29,10 @@ MAX_WAITING = 256
 
 START_S = 5.0
 HOPS = 1
+
+_log = logging.getLogger("zeroconf")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False  # it tells of strangers' broken packets, traceback and all; ours to tell is what fails here
 
 News: TypeAlias = Heard | str
 """What is heard, or the service name that is gone."""

@@ -9,6 +9,7 @@ from nzcore.control.verdict import Principal
 from nzcore.node.discovery import ECHO_S, LOOK_S, RETRY_S, ROTATE_S
 from nzcore.node.discovery_keys import NAMESPACE, OWN_NAME, OWN_NAMESPACE
 from nzcore.node.dispatch import Dispatcher
+from nzcore.node.key_exchange import PROTOCOL
 from nzcore.proto.discovery.pseudonym import Pseudonym, recognise
 from nzcore.proto.discovery.sighting import SERVICE
 from nzcore.proto.identity.address import Address
@@ -215,6 +216,21 @@ async def test_losing_a_scope_but_not_connect_changes_no_name(world, lan, autoju
     assert alice.node.discovery_keys.own == own
     await alice.node.peers.add(alice.node.peers.certificate(bob.id), scopes={Scope.MESSAGE})
     assert alice.node.discovery_keys.own != own
+
+
+@pytest.mark.parametrize("key", [b"", bytes(31), bytes(33), bytes(1000)])
+async def test_what_is_no_key_is_refused_and_changes_nothing(world, lan, key, autojump_clock):
+    alice, bob, _ = world.nodes.values()
+    await lan.join(alice)
+    await lan.join(bob)
+    await world.introduce(alice, bob)
+    await world.until_connected((alice, bob))
+    before = dict(alice.node.discovery_keys)
+    with pytest.raises(NzError):
+        await bob.node.channels.call(alice.id, PROTOCOL, key, max_bytes=0)
+    await world.run_for(1)
+    assert dict(alice.node.discovery_keys) == before
+    assert alice.is_connected(bob)
 
 
 async def test_keys_outlive_a_crash(world, lan, autojump_clock):
