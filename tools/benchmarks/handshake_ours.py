@@ -1,7 +1,8 @@
-"""Real handshakes between two processes over TCP loopback: dialled, met, and a channel begun, as a node does it.
+"""Real handshakes between two processes over TCP loopback: dialled and met as a node does it.
 
-`python -m tools.benchmarks.handshake_ours` serves. The doorkeeper stands at the door with its limits raised, because
-what is measured is the handshake. Each side verifies the other's certificate anew, as between nodes that never met.
+`python -m tools.benchmarks.handshake_ours meet` serves handshakes and closes each wire once it has verified the other
+side; with `keep` it goes on to a channel. The doorkeeper stands at the door with its limits raised, because what is
+measured is the handshake. Each side verifies the other's certificate anew, as between nodes that never met.
 """
 
 import os
@@ -47,15 +48,23 @@ class Side:
         self._flusher = Flusher()
         nursery.start_soon(self._flusher.run)
 
-    async def dial(self, address: Address, other: NodeKeys) -> Link:
-        """A link by a handshake with a node never met."""
-        wire = await TcpTransport().dial(address, self._spawn)
-        verified.cache_clear()
-        initiator = Initiator(self._keys, self._boot, INTRODUCTION, self._directory, target=other.node)
-        return self._link(wire, await meet(wire, initiator, first_s=HANDSHAKE_S))
+    async def shake_hands(self, address: Address, other: NodeKeys) -> None:
+        """Returns when both sides have finished: the other one closes the wire then."""
+        wire, _ = await self._meet(address, other)
+        ending = _Ending()
+        wire.attach(ending)
+        wire.resume()
+        await ending.come.wait()
 
-    async def serve(self, announce: trio.TaskStatus[Address]) -> None:
-        """Answers everybody until cancelled."""
+    async def open_link(self, address: Address, other: NodeKeys) -> Link:
+        """A link whose other side has greeted."""
+        link = self._link(*await self._meet(address, other))
+        await link.greeted.wait()
+        assert link.was_greeted, link.closed_by
+        return link
+
+    async def serve(self, announce: trio.TaskStatus[Address], *, keep: bool) -> None:
+        """Answers everybody until cancelled; a handshake that fails is an error here."""
         door = Doorkeeper(WIDE_OPEN)
 
         async def answer(wire: Wire, host: str) -> None:
@@ -64,11 +73,20 @@ class Side:
             responder = Responder(self._keys, self._boot, INTRODUCTION, self._directory, policy=welcome)
             met = await meet(wire, responder)
             door.leave(network, now(), proved=True)
-            self._link(wire, met)
+            if keep:
+                self._link(wire, met)
+            else:
+                wire.close()
 
         listener = TcpTransport().listen(Address("127.0.0.1", 0), self._spawn)
         announce.started(listener.address)
         await listener.accept(lambda wire, host: self._spawn(answer, wire, host))
+
+    async def _meet(self, address: Address, other: NodeKeys) -> tuple[Wire, Met]:
+        wire = await TcpTransport().dial(address, self._spawn)
+        verified.cache_clear()
+        initiator = Initiator(self._keys, self._boot, INTRODUCTION, self._directory, target=other.node)
+        return wire, await meet(wire, initiator, first_s=HANDSHAKE_S)
 
     def _link(self, wire: Wire, met: Met) -> Link:
         fresh = met.established
@@ -83,6 +101,23 @@ class Side:
         link = Link(peer.node, channel, wire, self._user, self._flusher)
         link.start(met.rest, met.leftover)
         return link
+
+
+class _Ending:
+    """Waits for the end of a wire."""
+
+    def __init__(self) -> None:
+        self.come = trio.Event()
+
+    def on_bytes(self, data: memoryview) -> None:
+        raise AssertionError("nothing follows a handshake here")
+
+    def on_writable(self) -> None:
+        raise AssertionError("nothing was left to be sent")
+
+    def on_end(self, error: OSError | None) -> None:
+        assert error is None, error
+        self.come.set()
 
 
 def now() -> Instant:
@@ -101,11 +136,11 @@ def allow_descriptors() -> None:
 
 
 @asynccontextmanager
-async def dialling() -> AsyncIterator[tuple[Side, Address, NodeKeys, int]]:
-    """Alice, Bob's address and keys, and the id of the process in which he serves."""
+async def dialling(what: str) -> AsyncIterator[tuple[Side, Address, NodeKeys, int]]:
+    """Alice, and Bob who serves `meet` or `keep`: Bob's address and keys, and the id of the process in which he serves."""
     allow_descriptors()
     alice, bob = cast()
-    command = [sys.executable, "-m", "tools.benchmarks.handshake_ours"]
+    command = [sys.executable, "-m", "tools.benchmarks.handshake_ours", what]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: ASYNC220 - before the clock
         assert server.stdout is not None
         address = Address("127.0.0.1", int(server.stdout.readline()))
@@ -117,14 +152,14 @@ async def dialling() -> AsyncIterator[tuple[Side, Address, NodeKeys, int]]:
             server.terminate()
 
 
-async def _serve() -> None:
+async def _serve(what: str) -> None:
     allow_descriptors()
     _, bob = cast()
     async with trio.open_nursery() as nursery:
         side = Side(bob, nursery)
-        address: Address = await nursery.start(lambda task_status: side.serve(task_status))
+        address: Address = await nursery.start(lambda task_status: side.serve(task_status, keep=what == "keep"))
         print(address.port, flush=True)
 
 
 if __name__ == "__main__":
-    trio.run(_serve)
+    trio.run(_serve, sys.argv[1])

@@ -5,7 +5,6 @@ import os
 
 import trio
 
-from nzcore.net.link import Link
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.node_keys import NodeKeys
 from tools.benchmarks.cpu import Stopwatch
@@ -17,11 +16,11 @@ SETTLE_S = 0.5  # for the other side to open its ends
 
 
 def handshakes(tasks: int, count: int = 1_000) -> dict[str, float]:
-    """Handshakes a second (`per_s`) by so many tasks, each from the dial to the other side's greeting; and `cpu_us`,
+    """Handshakes a second (`per_s`) by so many tasks, each from the dial until both sides have finished; and `cpu_us`,
     both processes' CPU for one."""
 
     async def main() -> dict[str, float]:
-        async with dialling() as (alice, address, bob, server):
+        async with dialling("meet") as (alice, address, bob, server):
             await _dial_many(alice, address, bob, tasks, WARM_UP)
             watch = Stopwatch(server)
             await _dial_many(alice, address, bob, tasks, count)
@@ -36,11 +35,11 @@ def idle_memory(count: int = 1_000) -> dict[str, float]:
     larger. Everything counts: sockets' tasks, OpenSSL's keys, what the handshakes left behind."""
 
     async def main() -> dict[str, float]:
-        async with dialling() as (alice, address, bob, server):
-            kept = [await _greeted(alice, address, bob) for _ in range(WARM_UP)]
+        async with dialling("keep") as (alice, address, bob, server):
+            kept = [await alice.open_link(address, bob) for _ in range(WARM_UP)]
             gc.collect()
             before = [resident_kib(pid) for pid in (os.getpid(), server)]
-            kept += [await _greeted(alice, address, bob) for _ in range(count)]
+            kept += [await alice.open_link(address, bob) for _ in range(count)]
             await trio.sleep(SETTLE_S)
             gc.collect()
             after = [resident_kib(pid) for pid in (os.getpid(), server)]
@@ -58,15 +57,8 @@ async def _dial_many(alice: Side, address: Address, bob: NodeKeys, tasks: int, c
         nonlocal left
         while left > 0:
             left -= 1
-            (await _greeted(alice, address, bob)).close()
+            await alice.shake_hands(address, bob)
 
     async with trio.open_nursery() as nursery:
         for _ in range(tasks):
             nursery.start_soon(dial)
-
-
-async def _greeted(alice: Side, address: Address, bob: NodeKeys) -> Link:
-    link = await alice.dial(address, bob)
-    await link.greeted.wait()
-    assert link.was_greeted, link.closed_by
-    return link
