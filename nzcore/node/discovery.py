@@ -224,8 +224,8 @@ class DiscoveryService(Service):
                 self._listening_since = trio.current_time()
                 await self._live(voice, lan)
         except* UnavailableError as group:
-            self._fail(_first(group))
-            pause = RETRY_S
+            self._fail(error := _first(group))
+            pause = RETRY_S if error.code.startswith("discovery.") else LOOK_S  # the bridge is back sooner
         finally:
             self._voice = None
             self._forget_all()

@@ -33,6 +33,8 @@ class MemoryLan:
         """Everything that nodes announced, in order."""
         self.broken = False
         """Whether multicast fails with an error."""
+        self.lost = False
+        """Whether what carries multicast has ended, as when the asyncio thread dies."""
         self.deaf = False
         """Whether nothing that is said is heard."""
         self._voices: list[_Voice] = []
@@ -80,6 +82,8 @@ class MemoryLan:
     async def _open(self, lan: Lan) -> AsyncIterator["_Voice"]:
         if self.broken:
             raise UnavailableError("discovery.no-multicast")
+        if self.lost:
+            raise UnavailableError("node.service-down")
         voice = _Voice(self)
         self._voices.append(voice)
         try:
@@ -113,4 +117,6 @@ class _Voice:
         return await self._heard.receive()
 
     async def burden(self) -> int:
+        if self._lan.lost:
+            raise UnavailableError("store.bridge-down")
         return len(self._lan.announced)

@@ -413,6 +413,21 @@ async def test_multicast_that_fails_is_said_once_and_tried_again(world, lan, aut
     assert len(instances(lan)) == 1
 
 
+async def test_a_lost_thread_is_replaced_within_seconds(world, lan, autojump_clock):
+    alice = world.nodes["alice"]
+    await lan.join(alice)
+    await world.run_for(1)
+    (before,) = instances(lan)
+    lan.lost = True
+    await world.run_for(LOOK_S + 0.5)
+    assert instances(lan) == []
+    lan.lost = False
+    await world.run_for(LOOK_S * 2)
+    (after,) = instances(lan)
+    assert after != before
+    assert (await doctor(alice))["ok"]
+
+
 async def test_a_machine_without_a_link_is_said_to_have_none(world, lan, autojump_clock):
     alice = world.nodes["alice"]
     lan.lan = lan.lan._replace(speak_on=())
