@@ -44,21 +44,27 @@ def command(session: Session, /, **options: Any) -> None:
     processes. With NAME, both sides type `nzcore join` and the other's name, and compare three words; with --json, each
     step is a line, and `yes` on standard input confirms the words.
     """
-    text = _text(session, options)
+    _check(options)
     need_node(session)
+    text = _text(session, options)
     if text.lower().startswith(_TEXTS):
         _join(session, text, options)
     else:
         _pair(session, text, options)
 
 
-def _text(session: Session, options: dict[str, Any]) -> str:
-    """A ticket, a card, the name of a window, or nothing for a window of our own."""
+def _check(options: dict[str, Any]) -> None:
+    """Refuses what can't be meant, before anybody is asked anything."""
     what, image = options["what"], options["image"]
     if sum((what is not None, image is not None, options["window"])) > 1:
         raise click.UsageError("one of TICKET, --image and --window, not several")
     if options["addresses"] and (what is None or what == "-"):
         raise click.UsageError("--address needs the NAME that the other side shows")
+
+
+def _text(session: Session, options: dict[str, Any]) -> str:
+    """A ticket, a card, the name of a window, or nothing for a window of our own."""
+    what, image = options["what"], options["image"]
     if options["window"]:
         return ""
     if image is not None:
