@@ -11,7 +11,6 @@ from nzcore.base.errors import PeerError, UsageError
 from nzcore.crypto.aead import CountingCipher
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, KemPublic, KemSecret
 from nzcore.proto.noise.patterns import (
-    AGREEMENTS,
     KEM_CIPHERTEXT_BYTES,
     KEM_PUBLIC_BYTES,
     PUBLIC_BYTES,
@@ -227,7 +226,7 @@ class Handshake:
     def _write(self, token: Token) -> bytes:
         """Does what `token` says to the sender; the bytes that it adds to the message."""
         symmetric = self._symmetric
-        if token in AGREEMENTS:
+        if token.agrees:
             symmetric.mix_key(self._agree(token))
             return b""
         if token is Token.E:
@@ -247,7 +246,7 @@ class Handshake:
 
     def _read(self, token: Token, message: bytes, at: int) -> int:
         """Does what `token` says to the recipient; where in `message` the next one begins."""
-        if token in AGREEMENTS:
+        if token.agrees:
             self._symmetric.mix_key(self._agree(token))
         elif token is Token.E:
             return self._read_ephemeral(message, at)
@@ -301,7 +300,8 @@ class Handshake:
 
     def _agree(self, token: Token) -> bytes:
         """The shared secret of `ee`, `es`, `se` or `ss`: the first letter is the initiator's key."""
-        ours, theirs = (token.value[0], token.value[1]) if self._initiator else (token.value[1], token.value[0])
+        first, second = token.initiators, token.responders
+        ours, theirs = (first, second) if self._initiator else (second, first)
         local = self._ephemeral if ours == "e" else self._static
         remote = self._remote_ephemeral if theirs == "e" else self._remote_static
         assert local is not None
