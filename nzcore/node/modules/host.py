@@ -22,12 +22,11 @@ from nzcore.kernel import Service
 from nzcore.module import Caller, Event, EventMark, Message, Module, Stream
 from nzcore.node.modules.context import CALLS_AT_ONCE, Context
 from nzcore.node.modules.declared import DeclaredOperation
-from nzcore.node.modules.loading import Loaded
+from nzcore.node.modules.loading import Loaded, described
 from nzcore.node.modules.surroundings import Surroundings
 from nzcore.node.plain import plain
 
 SERVICE_PREFIX = "module-"
-ERROR_CHARACTERS = 500
 TRACE_CHARACTERS = 8192
 
 
@@ -177,7 +176,7 @@ class ModuleService(Service):
     def _raised(self, what: str, error: BaseException) -> UnavailableError:
         self._failures += 1
         name = self.loaded.manifest.name
-        text = _described(error)
+        text = described(error)
         trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:].replace(f"{self.loaded.root}.", "")
         self._parts.bus.emit(f"module.{name}.trouble", Failure(name, what, text, trace))
         return UnavailableError("module.raised", f"{what} raised {text}", module=name)
@@ -288,10 +287,3 @@ def _is_known(error: NzError) -> bool:
         return bool(error.message and error.hint is not None)
     except (KeyError, TypeError):
         return False
-
-
-def _described(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS].removesuffix(": ")
-    except Exception as second:  # an exception's own __str__ is code of the module, too
-        return f"{type(error).__name__}, whose text raised {type(second).__name__}"

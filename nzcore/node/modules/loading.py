@@ -23,6 +23,7 @@ PREFIX = "nzmodule_"
 """No package of anybody else begins like this."""
 
 TRACE_CHARACTERS = 8192
+ERROR_CHARACTERS = 300
 _serial = itertools.count(1)
 
 
@@ -90,8 +91,16 @@ def _entry(root: str, manifest: Manifest) -> type[Module]:
 
 def _failed(error: BaseException, root: str) -> LoadError:
     trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:].replace(f"{root}.", "")
-    text = f"{type(error).__name__}: {error}".replace(f"{root}.", "")[:300]
+    text = described(error).replace(f"{root}.", "")
     return LoadError("module.load-failed", f"its code raised {text}", trace)
+
+
+def described(error: BaseException) -> str:
+    """An exception of a module in one line."""
+    try:
+        return f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS].removesuffix(": ")
+    except Exception as second:  # an exception's own __str__ is code of the module, too
+        return f"{type(error).__name__}, whose text raised {type(second).__name__}"
 
 
 class _Source(InspectLoader):
