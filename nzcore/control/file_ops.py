@@ -10,8 +10,8 @@ from nzcore.control.peer_ops import PeerName
 FEED_BYTES = 512 << 10
 """Largest piece of input in one call: half of what a local message may have."""
 
-DIGESTS_AT_ONCE = 2000
-"""Digests in one item; more come in further items."""
+DIGESTS_AT_ONCE = 500
+"""Digests in one item: with the longest paths half of what a local message may have; more come in further items."""
 
 Last = Annotated[int, Meta(description="only so many, the newest", ge=1, le=1_000_000)]
 Tube = Annotated[str, Meta(description="which input: from the first item", min_length=1, max_length=64)]

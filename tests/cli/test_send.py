@@ -263,3 +263,15 @@ def test_without_a_terminal_no_line_is_drawn(capsys: pytest.CaptureFixture[str])
     with ProgressLine(shown=True) as progress:
         progress.update(1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_an_interrupt_says_that_the_same_command_goes_on(pair: Pair, tmp_path: Path) -> None:
+    path, _ = large(tmp_path)
+    with Terminal("--home", pair.alice, "send", "bob", str(path)) as terminal:
+        terminal.expect("] ")
+        terminal.press(b"\x03")
+        terminal.expect("the same command goes on where it was")
+        assert terminal.end() == 130
+    again = spawn("--home", pair.alice, "--json", "send", "bob", str(path))
+    assert again.code == 0, again.err
+    assert [file.name for file in pair.inbox().glob("alice/*")] == ["large.bin"]

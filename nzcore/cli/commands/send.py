@@ -10,6 +10,7 @@ from nzcore.base.errors import UsageError
 from nzcore.cli import output
 from nzcore.cli.feeding import Feeder
 from nzcore.cli.frame import command as declare
+from nzcore.cli.names import peer_names
 from nzcore.cli.progress import ProgressLine, size
 from nzcore.cli.session import Session
 
@@ -23,7 +24,7 @@ _NOTES = {
 
 
 @declare("send", example="nzcore send bob letter.txt photos\ndate | nzcore send bob - --name today.txt")
-@click.argument("peer")
+@click.argument("peer", shell_complete=peer_names)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH… | -")
 @click.option("--name", metavar="NAME", help="What standard input is called there (default: stdin).")
 @click.option(
@@ -41,7 +42,12 @@ def command(session: Session, peer: str, paths: tuple[str, ...], name: str | Non
     They arrive whole or not at all; nothing there is overwritten. Interrupted, the same command goes on where it was.
     `-` sends standard input.
     """
-    result = _send(session, _arguments(peer, paths, name, wait_s))
+    try:
+        result = _send(session, _arguments(peer, paths, name, wait_s))
+    except KeyboardInterrupt:
+        if "-" not in paths:
+            output.say("interrupted: the same command goes on where it was")
+        raise
     session.show(result, _human)
 
 

@@ -1,6 +1,7 @@
 """What arrived, as the inbox remembers it: pages of files in the sealed store, the oldest forgotten first."""
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from msgspec import Struct
 
@@ -12,7 +13,8 @@ from nzcore.store.kv import KV, Delete, Put
 
 NAMESPACE = "inbox"
 PAGE_FILES = 1000
-"""Files of one entry: at most 1,300 bytes each, so some 200 KiB in practice and never a store's limit."""
+PAGE_BYTES = 256 << 10
+"""Files, and bytes of their paths, of one entry: a quarter of what the store and a local message take."""
 
 KEPT_PAGES = 5000
 """Pages kept. A record is a memory, not the file: forgetting one deletes nothing."""
@@ -47,8 +49,7 @@ class Records:
         names = await kv.list(NAMESPACE)
         suffix = _suffix(page.peer, page.transfer)
         writes: list[Put | Delete] = [Delete(NAMESPACE, name) for name in names if suffix in name]
-        for number, start in enumerate(range(0, max(len(files), 1), PAGE_FILES)):
-            part = [(one.path, one.bytes, one.sha256) for one in files[start : start + PAGE_FILES]]
+        for number, part in enumerate(_parts(files)):
             whole = Page(page.peer, page.name, page.transfer, page.received_at, page.destination, part)
             name = f"{int(page.received_at * 1000):015d}{suffix}{number:04d}"
             writes.append(Put(NAMESPACE, name, pack(builtins(whole))))
@@ -70,6 +71,20 @@ class Records:
             entry = await self._kv().get(NAMESPACE, name)
             if entry is not None:
                 yield convert(unpack(entry.value), Page)
+
+
+def _parts(files: list[Received]) -> Iterator[list[tuple[str, int, str]]]:
+    """The files in pages; one empty page where there are none, as of a folder without files."""
+    part: list[tuple[str, int, str]] = []
+    size = 0
+    for one in files:
+        cost = len(os.fsencode(one.path))
+        if part and (len(part) == PAGE_FILES or size + cost > PAGE_BYTES):
+            yield part
+            part, size = [], 0
+        part.append((one.path, one.bytes, one.sha256))
+        size += cost
+    yield part
 
 
 def _suffix(peer: NodeId, transfer: bytes) -> str:

@@ -13,6 +13,8 @@ import trio
 from trio.testing import MockClock
 
 from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
+from nzcore.base.limits import MESSAGE_BYTES
+from nzcore.codec.frames import pack
 from nzcore.node.files import receiving, staging
 
 from .transfers import content, inbox, pair, partial, send, stream, tree, written
@@ -366,3 +368,17 @@ async def test_a_path_that_depends_on_where_one_stands_is_refused(tmp_path: Path
         with pytest.raises(UsageError) as caught:
             await stream(alice, "file.send", peer="bob", paths=["a.txt"])
         assert caught.value.code == "files.relative-path"
+
+
+async def test_thousands_of_small_files_with_long_names_arrive(tmp_path: Path, autojump_clock: MockClock) -> None:
+    names = [f"{number:04}-" + "n" * 190 for number in range(3000)]
+    folder = tmp_path / "many" / ("d" * 200) / ("e" * 200)
+    for name in names:
+        written(folder / name, name[:4].encode())
+    async with pair(tmp_path) as (_, alice, bob):
+        sent = await send(alice, tmp_path / "many")
+        assert (sent["files"], sent["bytes"], len(sent["sha256"])) == (3000, 12_000, 3000)
+        items = await stream(bob, "file.inbox")
+        assert sum(len(item["files"]) for item in items) == 3000
+        assert max(len(pack(item)) for item in items) < MESSAGE_BYTES
+    assert len(tree(tmp_path / "inbox/alice")) == 3000
