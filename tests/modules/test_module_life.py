@@ -17,7 +17,7 @@ async def refused(awaitable):
     return caught.value
 
 
-async def test_a_dropped_folder_is_found_and_runs_once_it_is_enabled(node, drop):
+async def test_a_dropped_folder_is_found_and_runs_once_it_is_enabled(node, drop, autojump_clock):
     write(drop / "echo", ECHO, tables=provides("echo"))
     assert await state(node, "echo") == "found"
     assert (await refused(node.call("echo.echo", text="hi"))).code == "control.unknown-operation"
@@ -28,7 +28,7 @@ async def test_a_dropped_folder_is_found_and_runs_once_it_is_enabled(node, drop)
 
 
 @pytest.mark.parametrize("what", ["changed", "added", "gone", "manifest"])
-async def test_a_file_that_differs_from_the_pin_is_told_and_not_loaded(node, drop, what):
+async def test_a_file_that_differs_from_the_pin_is_told_and_not_loaded(node, drop, what, autojump_clock):
     folder = write(drop / "echo", ECHO, tables=provides("echo"))
     (folder / "data.txt").write_text("x")
     await node.call("module.enable", name="echo")
@@ -53,7 +53,7 @@ async def test_a_file_that_differs_from_the_pin_is_told_and_not_loaded(node, dro
     assert node.node.problems() == []
 
 
-async def test_what_was_shown_is_what_is_enabled(node, drop):
+async def test_what_was_shown_is_what_is_enabled(node, drop, autojump_clock):
     write(drop / "echo", ECHO, tables=provides("echo"))
     shown = await node.call("module.show", name="echo")
     write(drop / "echo", V2, tables=provides("echo"))
@@ -61,14 +61,14 @@ async def test_what_was_shown_is_what_is_enabled(node, drop):
     assert await state(node, "echo") == "found"
 
 
-async def test_an_enabled_module_runs_again_after_a_crash_of_the_node(node, drop):
+async def test_an_enabled_module_runs_again_after_a_crash_of_the_node(node, drop, autojump_clock):
     write(drop / "echo", ECHO, tables=provides("echo"))
     await node.call("module.enable", name="echo")
     await node.restart()
     assert await node.call("echo.echo", text="again") == "again"
 
 
-async def test_a_disabled_module_stays_disabled(node, drop):
+async def test_a_disabled_module_stays_disabled(node, drop, autojump_clock):
     write(drop / "echo", ECHO, tables=provides("echo"))
     await node.call("module.enable", name="echo")
     assert (await node.call("module.disable", name="echo"))["state"] == "disabled"
@@ -78,7 +78,7 @@ async def test_a_disabled_module_stays_disabled(node, drop):
     assert (await refused(node.call("module.disable", name="echo"))).code == "module.not-enabled"
 
 
-async def test_reloading_begins_anew_with_fresh_code_and_leaves_nothing_behind(node, drop):
+async def test_reloading_begins_anew_with_fresh_code_and_leaves_nothing_behind(node, drop, autojump_clock):
     code = ECHO + "\n    seen = []\n"
     write(drop / "echo", code, tables=provides("echo"))
     await node.call("module.enable", name="echo")
@@ -94,7 +94,7 @@ async def test_reloading_begins_anew_with_fresh_code_and_leaves_nothing_behind(n
     assert not [name for name in sys.modules if name.startswith("nzmodule_")]
 
 
-async def test_code_that_does_not_load_leaves_what_runs_as_it_is(node, drop):
+async def test_code_that_does_not_load_leaves_what_runs_as_it_is(node, drop, autojump_clock):
     write(drop / "echo", ECHO, tables=provides("echo"))
     await node.call("module.enable", name="echo")
     write(drop / "echo", "def broken(:\n", tables=provides("echo"))
@@ -103,7 +103,7 @@ async def test_code_that_does_not_load_leaves_what_runs_as_it_is(node, drop):
     assert await node.call("echo.echo", text="still") == "still"
 
 
-async def test_two_modules_with_files_of_the_same_names_do_not_meet(node, drop):
+async def test_two_modules_with_files_of_the_same_names_do_not_meet(node, drop, autojump_clock):
     for name, word in (("one", "ONE"), ("two", "TWO")):
         folder = write(
             drop / name,
@@ -116,7 +116,7 @@ async def test_two_modules_with_files_of_the_same_names_do_not_meet(node, drop):
     assert await node.call("two.echo", text="") == "TWO"
 
 
-async def test_a_package_with_folders_is_loaded_from_what_was_read(node, drop):
+async def test_a_package_with_folders_is_loaded_from_what_was_read(node, drop, autojump_clock):
     folder = write(drop / "deep", "", entry="pack.inner:Main", tables=provides("echo"))
     (folder / "pack").mkdir()
     (folder / "pack" / "__init__.py").write_text("from nzcore.module import Module, operation\n")
@@ -125,7 +125,7 @@ async def test_a_package_with_folders_is_loaded_from_what_was_read(node, drop):
     assert await node.call("deep.echo", text="x") == "x"
 
 
-async def test_installing_copies_whole_and_refuses_to_replace_unasked(node, drop, tmp_path):
+async def test_installing_copies_whole_and_refuses_to_replace_unasked(node, drop, tmp_path, autojump_clock):
     source = write(tmp_path / "echo", ECHO, tables=provides("echo"))
     (source / "__pycache__").mkdir()
     (source / "__pycache__" / "x.pyc").write_bytes(b"x")
@@ -140,7 +140,7 @@ async def test_installing_copies_whole_and_refuses_to_replace_unasked(node, drop
     assert sorted(path.name for path in drop.iterdir()) == ["echo"]
 
 
-async def test_removing_takes_folder_and_pin_and_the_data_only_when_asked(node, drop, tmp_path):
+async def test_removing_takes_folder_and_pin_and_the_data_only_when_asked(node, drop, tmp_path, autojump_clock):
     code = """
 class Main(Module):
     async def start(self):
@@ -160,7 +160,7 @@ class Main(Module):
     assert (await refused(node.call("module.show", name="keeper"))).code == "module.unknown"
 
 
-async def test_a_module_that_requires_another_waits_for_it_and_holds_it(node, drop):
+async def test_a_module_that_requires_another_waits_for_it_and_holds_it(node, drop, autojump_clock):
     write(drop / "base", ECHO, tables=provides("echo"), version="1.2.0")
     write(drop / "user", ECHO, tables=provides("echo") + '[requires]\nmodules = { base = ">=1.0,<2.0" }\n')
     write(drop / "later", ECHO, tables=provides("echo") + '[requires]\nmodules = { base = ">=2.0" }\n')
@@ -177,7 +177,7 @@ async def test_a_module_that_requires_another_waits_for_it_and_holds_it(node, dr
     assert (await node.call("module.disable", name="base"))["state"] == "disabled"
 
 
-async def test_a_manifest_that_cannot_be_read_is_listed_with_its_line(node, drop):
+async def test_a_manifest_that_cannot_be_read_is_listed_with_its_line(node, drop, autojump_clock):
     write(drop / "odd", ECHO, colour="red")
     listed = {one["name"]: one for one in await node.call("module.list")}
     assert listed["odd"]["state"] == "found"
@@ -185,12 +185,12 @@ async def test_a_manifest_that_cannot_be_read_is_listed_with_its_line(node, drop
     assert (await refused(node.call("module.enable", name="odd"))).code == "module.bad-manifest"
 
 
-async def test_a_folder_is_called_as_its_manifest_says(node, drop):
+async def test_a_folder_is_called_as_its_manifest_says(node, drop, autojump_clock):
     write(drop / "echo", ECHO, tables=provides("echo")).rename(drop / "other")
     assert (await refused(node.call("module.enable", name="other"))).code == "module.bad-manifest"
 
 
-async def test_a_folder_in_the_home_that_takes_a_bundled_modules_place_must_be_enabled(node, drop):
+async def test_a_folder_in_the_home_that_takes_a_bundled_modules_place_must_be_enabled(node, drop, autojump_clock):
     listed = {one["name"]: one for one in await node.call("module.list")}
     assert listed["hello"]["source"] == "bundled"
     write(drop / "hello", ECHO, tables=provides("echo"))
