@@ -40,5 +40,4 @@ REASONS = {
     "stopped": Reason("the module was stopped meanwhile", "`nzcore module list` shows its state"),
     "refused": Reason("the module refused", "see what it says"),
     "bad-name": Reason("not a name for a module", "use small letters, digits and hyphens, beginning with a letter"),
-    "no-fabric": Reason("the message fabric does not run", "`nzcore service start fabric` starts it"),
 }

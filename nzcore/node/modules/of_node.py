@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from nzcore.base.errors import PeerError, UnavailableError
+from nzcore.base.errors import PeerError
 from nzcore.base.ids import NodeId
 from nzcore.ipc.connection import Dispatch
 from nzcore.module import Peer
 from nzcore.node.modules.registry import Modules
-from nzcore.node.modules.surroundings import MessageFabric, Surroundings
+from nzcore.node.modules.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from nzcore.node.node import Node
@@ -22,12 +22,6 @@ def modules_of(node: "Node") -> Modules:
         from nzcore.node.dispatch import Dispatcher  # it stands on the node, so it can only be had afterwards
 
         return Dispatcher(node)
-
-    def fabric() -> MessageFabric:
-        found: MessageFabric | None = getattr(node, "fabric", None)
-        if found is None:
-            raise UnavailableError("module.no-fabric")
-        return found
 
     def peers() -> list[Peer]:
         return [
@@ -53,7 +47,7 @@ def modules_of(node: "Node") -> Modules:
         bus=node.bus,
         kv=lambda: node.kv(),
         channels=node.channels,
-        fabric=fabric,
+        fabric=lambda: node.fabric,
         dispatch=dispatch,
         own=lambda: node.identity.certificate.node,
         clock=node.wall_clock,

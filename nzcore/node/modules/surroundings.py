@@ -78,7 +78,6 @@ class Surroundings(NamedTuple):
     kv: Callable[[], KV]
     channels: ChannelManager
     fabric: Callable[[], MessageFabric]
-    """*Raises* UnavailableError `module.no-fabric`."""
     dispatch: Callable[[], Dispatch]
     own: Callable[[], NodeId]
     clock: Callable[[], float]
