@@ -225,7 +225,7 @@ class TcpListener:
         self._spawn = spawn
 
     async def accept(self, on_wire: OnWire) -> None:
-        while True:
+        while self._sock.fileno() >= 0:  # it may be closed before its task first runs
             try:
                 await trio.lowlevel.wait_readable(self._sock)
             except trio.ClosedResourceError:

@@ -94,7 +94,7 @@ class NetService(Service):
         entry = await kv.get(NAMESPACE, PORT_NAME)
         if entry is not None:
             port = int.from_bytes(entry.value, "big")
-            self._follow(port)
+            self._begin(port)
             return port
         port = self._choose_port()
         await kv.put(NAMESPACE, PORT_NAME, port.to_bytes(2, "big"))
@@ -111,11 +111,22 @@ class NetService(Service):
                 for address in self._manager.listening():
                     self._manager.stop_listening(address)
         port = self._manager.listen(Address("127.0.0.1", 0)).port
-        self._follow(port)
+        self._begin(port)
         return port
 
+    def _begin(self, port: int) -> None:
+        """The first look. One address may not be ready, as IPv6 ones aren't in their first seconds: it is tried again
+        at later looks. *Raises* UnavailableError `net.cannot-listen` where none can be listened on."""
+        try:
+            self._follow(port)
+        except UnavailableError as error:
+            if not self._manager.listening():
+                raise
+            self._bus.emit("net.refused", error.message)
+
     def _follow(self, port: int) -> None:
-        """Listens on addresses that have come, no longer on those that are gone. *Raises* `net.cannot-listen`."""
+        """Listens on addresses that have come, no longer on those that are gone. *Raises* `net.cannot-listen` where one
+        of them failed, after trying all."""
         wanted = {
             Address(one.host, port)
             for one in local_interfaces()
@@ -124,8 +135,14 @@ class NetService(Service):
         present = set(self._manager.listening())
         for address in present - wanted:
             self._manager.stop_listening(address)
+        failed: UnavailableError | None = None
         for address in sorted(wanted - present):
-            self._manager.listen(address)
+            try:
+                self._manager.listen(address)
+            except UnavailableError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     async def _follow_interfaces(self, port: int) -> None:
         while True:
