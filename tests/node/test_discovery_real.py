@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import pytest
 
 from nzcore.cli.spawn import own_command, own_environment
+from nzcore.ipc.client import Client
+from nzcore.ipc.path import socket_path
 
 pytestmark = pytest.mark.real
 
@@ -116,6 +119,10 @@ class Node:
             self.process.kill()
             self.process.communicate()
             self.process = None
+
+    def call(self, operation, args):
+        with Client(socket_path(self.home), timeout_s=WAIT_S) as client:
+            return client.call(operation, args)
 
     def discovery(self):
         """What the doctor says of it."""
@@ -246,3 +253,25 @@ def test_the_doctor_finds_that_the_only_interface_takes_no_multicast(places, mak
     until(lambda: not alice.discovery()["ok"], "the finding")
     check = alice.discovery()
     assert "tickets and known addresses work without it" in check["hint"]
+
+
+def test_strangers_become_peers_by_three_words_over_real_multicast(places, make):
+    places[0].settle("10.77.0.1/24")
+    places[1].settle("10.77.0.2/24")
+    nodes = {"alice": make("alice"), "bob": make("bob")}
+    for place, node in zip(places, nodes.values(), strict=True):
+        node.up(place)
+    words = {}
+
+    def pair(name, other):
+        with Client(socket_path(nodes[name].home), timeout_s=WAIT_S) as client:
+            for step in client.stream("pair.phrase", {"name": other}, timeout_s=WAIT_S):
+                if step["event"] == "words":
+                    words[name] = step["words"]
+                    nodes[name].call("pair.confirm", {"accept": True})
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(pair, "alice", "bob"), pool.submit(pair, "bob", "alice")]:
+            done.result()
+    assert words["alice"] == words["bob"]
+    until(lambda: nodes["alice"].peer("bob")["connected"], "a channel")
