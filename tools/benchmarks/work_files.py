@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ MEGABYTES = 1074
 """1 GiB."""
 
 QUICK_MEGABYTES = 128
+CONNECT_TRIES = 20
 _MEMORY = Path("/dev/shm")
 
 
@@ -49,8 +51,20 @@ def pair() -> Iterator[Pair]:
             card = made.folder / f"{other.name}.card"
             card.write_text(json.loads(made.command(other, "identity", "card", "--json"))["card"])
             made.command(home, "peer", "add", str(card), "--json")
-        made.command(made.alice, "peer", "connect", "bob")
+        _connect(made)
         yield made
+
+
+def _connect(made: Pair) -> None:
+    """Both began to dial when they knew only one of each other: an early refusal is no answer yet."""
+    for attempt in range(CONNECT_TRIES):
+        try:
+            made.command(made.alice, "peer", "connect", "bob")
+            return
+        except RuntimeError:
+            if attempt == CONNECT_TRIES - 1:
+                raise
+            time.sleep(0.25)
 
 
 def measure(megabytes: int = MEGABYTES) -> dict[str, float]:

@@ -8,13 +8,13 @@ import click
 
 from nzcore.cli import output
 from nzcore.cli.frame import command as declare
-from nzcore.cli.names import peer_names
+from nzcore.cli.names import peer_argument
 from nzcore.cli.progress import size
 from nzcore.cli.session import Session
 
 
 @declare("inbox", example="nzcore inbox --last 10")
-@click.argument("peer", required=False, shell_complete=peer_names)
+@peer_argument(required=False)
 @click.option("--last", type=click.IntRange(min=1, max=1_000_000), metavar="N", help="Only the newest N files.")
 @click.pass_obj
 def command(session: Session, peer: str | None, last: int | None) -> None:

@@ -8,7 +8,7 @@ import click
 from nzcore.cli import output
 from nzcore.cli.commands.inbox import when
 from nzcore.cli.frame import Group
-from nzcore.cli.names import peer_names
+from nzcore.cli.names import peer_argument
 from nzcore.cli.session import Session
 
 
@@ -18,7 +18,7 @@ def command() -> None:
 
 
 @command.command("send", example='nzcore message send bob "are you there?"')
-@click.argument("peer", shell_complete=peer_names)
+@peer_argument()
 @click.argument("text")
 @click.pass_obj
 def send(session: Session, peer: str, text: str) -> None:
@@ -29,7 +29,7 @@ def send(session: Session, peer: str, text: str) -> None:
 
 
 @command.command("list", example="nzcore message list --last 20")
-@click.argument("peer", required=False, shell_complete=peer_names)
+@peer_argument(required=False)
 @click.option("--last", type=click.IntRange(min=1, max=1_000_000), metavar="N", help="Only the newest N.")
 @click.option("--follow", is_flag=True, help="Go on and show those that arrive.")
 @click.pass_obj

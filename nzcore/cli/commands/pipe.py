@@ -9,7 +9,7 @@ from nzcore.base.errors import UnavailableError
 from nzcore.cli.errors import OutputClosed
 from nzcore.cli.feeding import Feeder
 from nzcore.cli.frame import command as declare
-from nzcore.cli.names import peer_names
+from nzcore.cli.names import peer_argument
 from nzcore.cli.output import say
 from nzcore.cli.session import Session
 
@@ -21,7 +21,7 @@ from nzcore.cli.session import Session
     nzcore --home bob pipe --wait alice greeting
     """,
 )
-@click.argument("peer", shell_complete=peer_names)
+@peer_argument()
 @click.argument("name", default="pipe")
 @click.option("--wait", is_flag=True, help="Wait until the peer dials; the other side runs it without.")
 @click.pass_obj

@@ -10,7 +10,7 @@ from nzcore.base.errors import UsageError
 from nzcore.cli import output
 from nzcore.cli.feeding import Feeder
 from nzcore.cli.frame import command as declare
-from nzcore.cli.names import peer_names
+from nzcore.cli.names import peer_argument
 from nzcore.cli.progress import ProgressLine, size
 from nzcore.cli.session import Session
 
@@ -24,7 +24,7 @@ _NOTES = {
 
 
 @declare("send", example="nzcore send bob letter.txt photos\ndate | nzcore send bob - --name today.txt")
-@click.argument("peer", shell_complete=peer_names)
+@peer_argument()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH… | -")
 @click.option("--name", metavar="NAME", help="What standard input is called there (default: stdin).")
 @click.option(
