@@ -22,6 +22,8 @@ from nzcore.proto.channel.hello import Hello
 
 __all__ = ["Flusher", "Link", "LinkUser"]
 
+_DATA = Event.DATA
+
 FLUSH_BYTES = 128 * 1024
 """Queued on a hot link, it goes out before the tick ends: the other side works while we pack on."""
 
@@ -108,10 +110,17 @@ class Link:
 
     def on_bytes(self, data: memoryview) -> None:
         self._warm = False
+        channel, streams = self._channel, self._streams
         try:
-            for event in self._channel.receive(data, self._now()):
-                self._handle(event)
-            if not self._over and not self._hot and self._channel.has_outgoing:
+            events: list[tuple[Any, ...]] = channel.receive(data, self._now())
+            for event in events:
+                if event[0] is _DATA:  # in line: once for every piece of data
+                    stream = streams.get(event[1])
+                    if stream is not None:
+                        stream.on_data(event[2])
+                else:
+                    self._handle(event)
+            if not self._over and not self._hot and channel.has_outgoing:
                 self._flush()
         except Exception as error:  # the crash boundary of a channel: ours to mend, no other channel's to suffer
             self._user.on_fault(self, error)
@@ -228,8 +237,7 @@ class Link:
             self._waiting[stream.id] = stream
 
     def consume(self, stream_id: int, size: int) -> None:
-        self._channel.consume(stream_id, size)
-        if not self._hot and self._channel.has_outgoing:
+        if self._channel.consume(stream_id, size) and not self._hot:
             self._heat()
 
     def end(self, stream_id: int) -> None:
@@ -308,11 +316,7 @@ class Link:
 
     def _handle(self, event: tuple[Any, ...]) -> None:
         kind = event[0]
-        if kind is Event.DATA:
-            stream = self._streams.get(event[1])
-            if stream is not None:
-                stream.on_data(event[2])
-        elif kind is Event.CREDITED:
+        if kind is Event.CREDITED:
             stream = self._streams.get(event[1])
             if stream is not None:
                 stream.on_sendable()
@@ -363,8 +367,9 @@ class Link:
         self._leftover = []
         self._channel.closed_by = self._channel.closed_by or code
         self._channel.drop()
-        streams, self._streams = self._streams, {}
-        for stream in streams.values():
+        streams = self.streams()
+        self._streams.clear()
+        for stream in streams:
             stream.on_lost(code)
         self._waiting.clear()
         self.greeted.set()

@@ -60,9 +60,9 @@ class TcpWire:
             self._reading = True
 
     def send(self, buffers: Sequence[Buffer]) -> list[Buffer]:
-        left: list[Buffer] = list(buffers)
         if self._over:
             return []
+        left = list(buffers)
         try:
             if self._push(left):
                 self._wait_writable()
@@ -108,12 +108,15 @@ class TcpWire:
 
     def _push(self, left: list[Buffer]) -> bool:
         """Sends of `left` what the socket takes, and removes it there; whether the socket is full. *Raises* OSError."""
+        sock = self._sock
         while left:
-            try:
-                sent = self._sock.sendmsg(left[:MAX_BUFFERS])
+            try:  # one small record, most often: `send` costs less
+                sent = sock.sendmsg(left[:MAX_BUFFERS]) if len(left) > 1 else sock.send(left[0])
             except (BlockingIOError, InterruptedError):
                 return True
-            if _drop(left, sent):
+            if len(left) == 1 and sent == len(left[0]):
+                left.clear()
+            elif _drop(left, sent):
                 return True
         return False
 

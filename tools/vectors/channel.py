@@ -16,6 +16,7 @@ from nzcore.proto.channel.config import ChannelConfig
 from nzcore.proto.channel.events import Event
 from nzcore.proto.channel.frames import frame
 from nzcore.proto.channel.hello import Hello
+from nzcore.proto.channel.records import LENGTH_BYTES
 from nzcore.proto.noise.handshake import Handshake
 from nzcore.proto.noise.kernel import Transport
 from nzcore.proto.noise.patterns import parse
@@ -72,12 +73,14 @@ class Wire:
             self._carry(self.responder, self.initiator, "responder")
 
     def _carry(self, sender: Channel, receiver: Channel, name: str) -> None:
-        taken = sender.take()
-        for length, ciphertext in zip(taken[::2], taken[1::2], strict=True):
+        stream = b"".join(sender.take())
+        while stream:
+            end = LENGTH_BYTES + int.from_bytes(stream[:LENGTH_BYTES], "big")
+            record, stream = stream[:end], stream[end:]
             self._plaintexts.clear()
-            events = receiver.receive(length + ciphertext, Instant(0.0))
+            events = receiver.receive(record, Instant(0.0))
             plaintext = b"".join(self._plaintexts).hex()
-            self.steps.append({"from": name, "plaintext": plaintext, "record": (length + ciphertext).hex()})
+            self.steps.append({"from": name, "plaintext": plaintext, "record": record.hex()})
             at = "responder" if name == "initiator" else "initiator"
             self.events += [[at, *readable(event)] for event in events]
 

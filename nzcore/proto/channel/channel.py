@@ -55,8 +55,7 @@ class Channel:
         self._records = self._streams.records  # the same dict: one attribute less on hot paths
         self._answers = Answers(self.config.resets)
         self._life = Liveness(self.config, now)
-        self._greeted = False
-        self.is_silent = False
+        self._greeted = self.is_silent = False
         """Nothing more is sent: the other side closed the channel, or what it sends can't be believed any more."""
         self._handlers = {
             frames.PAD: self._on_pad,
@@ -80,7 +79,8 @@ class Channel:
             return events
         self._life.heard_at = now
         try:
-            for plaintext in self._reader.open(data):
+            single = self._reader.open_single(data)
+            for plaintext in self._reader.open(data) if single is None else (single,):
                 self._read_frames(plaintext, events, now)
                 if self.is_silent:
                     return events
@@ -167,8 +167,7 @@ class Channel:
 
     def extend(self, stream_id: int, data: bytes) -> bool:
         """As `write`, all or nothing, where it costs least: into the open DATA frame, if that is the stream's."""
-        writer = self._writer
-        size = len(data)
+        writer, size = self._writer, len(data)
         if writer.data_stream != stream_id or size > writer.data_room:
             return False
         stream = self._records[stream_id]  # there is one: a frame is completed when its stream ends
@@ -195,11 +194,13 @@ class Channel:
         self._answers.reset(stream_id, wire_of(code))
         self._forget_if_over(stream)
 
-    def consume(self, stream_id: int, size: int) -> None:
-        """The application has read `size` bytes of the stream: the other side may send as many more."""
+    def consume(self, stream_id: int, size: int) -> bool:
+        """The application has read `size` bytes, so the other side may send as many more; whether to tell it now."""
         stream = self._records.get(stream_id)
-        if stream is not None and (credit := self._streams.budget.consume(stream, size)):
-            self._answers.credit(stream_id, credit)
+        if stream is None or not (credit := self._streams.budget.consume(stream, size)):
+            return False
+        self._answers.credit(stream_id, credit)
+        return True
 
     def release(self, stream_id: int) -> None:
         """The application is done with the stream and its unread data: only now does it stop counting as live."""

@@ -12,6 +12,7 @@ from nzcore.proto.channel.frames import DATA, HEADER, HEADER_BYTES
 
 LENGTH_BYTES = 2
 OVERHEAD = LENGTH_BYTES + TAG_BYTES
+SMALL = 4096  # plaintext below which it costs less to copy a record than to hand over two buffers
 
 
 class RecordWriter:
@@ -100,8 +101,11 @@ class RecordWriter:
             self._size = 0
             return
         ciphertext = self.cipher.encrypt(b"", plaintext)
-        self._sealed.append(len(ciphertext).to_bytes(LENGTH_BYTES, "big"))
-        self._sealed.append(ciphertext)
+        length = len(ciphertext).to_bytes(LENGTH_BYTES, "big")
+        if self._size < SMALL:
+            self._sealed.append(length + ciphertext)
+        else:
+            self._sealed += (length, ciphertext)
         self._queued += OVERHEAD
         self.records += 1
         self.bytes += self._size + OVERHEAD
@@ -109,7 +113,7 @@ class RecordWriter:
         self._size = 0
 
     def take(self) -> list[bytes]:
-        """All that is to be sent, in order: each record as its length and its ciphertext."""
+        """All that is to be sent, in order: small records whole, others as their length and their ciphertext."""
         self.seal()
         sealed, self._sealed, self._queued = self._sealed, [], 0
         return sealed
@@ -168,6 +172,17 @@ class RecordReader:
             at = stop
         self._held = bytes(view[at:])
 
+    def open_single(self, data: bytes | memoryview) -> bytes | None:
+        """As `open` where `data` is exactly one record, as it is whenever two sides take turns: at half the cost.
+
+        None, and nothing has happened, where it is anything else. *Raises* as `open`.
+        """
+        size = len(data)
+        if size <= OVERHEAD or (data[0] << 8 | data[1]) + LENGTH_BYTES != size or self._held:
+            return None
+        self.total_bytes += size
+        return self._open(data[LENGTH_BYTES:])
+
     def switch(self, cipher: CountingCipher) -> None:
         """All records from the next on are opened under `cipher`."""
         self.cipher.wipe()
@@ -203,7 +218,7 @@ class RecordReader:
             raise PeerError("channel.bad-record", size=size)
         return at + LENGTH_BYTES + size
 
-    def _open(self, ciphertext: memoryview) -> bytes:
+    def _open(self, ciphertext: bytes | memoryview) -> bytes:
         if self.records >= HARD_RECORDS:
             raise PeerError("channel.key-exhausted")
         plaintext = self.cipher.decrypt(b"", ciphertext)
