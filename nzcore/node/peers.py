@@ -57,11 +57,17 @@ class Peer(Struct, frozen=True):
         return tuple(Address.parse(one.address) for one in ranked)
 
 
+Change = Callable[[Peer | None], Peer]
+"""What a peer becomes, given what it is."""
+
+
 class Plan(NamedTuple):
     """A peer as it is to be written."""
 
     node: NodeId
     peer: Peer
+    brings_back: bool = False
+    """Whether it had been removed when this was planned; a removal since then prevails."""
 
     @property
     def put(self) -> Put:
@@ -157,8 +163,7 @@ class PeerBook:
         `node.petname-taken`, `identity.bad-petname`.
         """
         plan = self.plan(certificate, addresses, scopes=scopes, petname=petname, how=how)
-        await self._keep(plan.node, plan.peer)
-        return plan.peer
+        return await self._keep(plan.node, lambda held: _joined(held, plan))
 
     def plan(
         self,
@@ -190,11 +195,12 @@ class PeerBook:
                 added_at=held.added_at if held and not held.removed else int(self._clock()),
                 how=how,
             ),
+            brings_back=held is not None and held.removed,
         )
 
     def settle(self, plan: "Plan") -> None:
-        """What was planned is durable: now it counts."""
-        self._take(plan.node, plan.peer)
+        """What was planned is durable: now it counts, with what was noted meanwhile."""
+        self._settle(plan.node, _joined(self._peers.get(plan.node), plan), written=plan.peer)
 
     def has_room_for(self, node: NodeId) -> bool:
         """Whether `node` could be added, as far as numbers go."""
@@ -214,13 +220,13 @@ class PeerBook:
     async def rename(self, node: NodeId, petname: str) -> Peer:
         """*Raises* UsageError `node.petname-taken`, `identity.bad-petname`."""
         self.check_petname(node, petname)
-        fresh = replace(self._peers[node], petname=petname)
-        await self._keep(node, fresh)
-        return fresh
+        before = self._peers[node]
+        return await self._keep(node, lambda held: replace(held or before, petname=petname))
 
     async def remove(self, node: NodeId) -> None:
         """Takes all trust back, at once and for good: only `add` brings the node back."""
-        await self._keep(node, replace(self._peers[node], removed=True, scopes=()))
+        before = self._peers[node]
+        await self._keep(node, lambda held: replace(held or before, removed=True, scopes=()))
 
     # What dials and handshakes ask and tell: at once; `save` writes it when it can.
 
@@ -284,13 +290,32 @@ class PeerBook:
         self._certificates[node] = Certificate.parse(peer.certificate)
         self._trust.set(node, peer.scopes)
 
-    async def _keep(self, node: NodeId, peer: Peer) -> None:
-        """Durable before it counts; what takes trust away counts at once."""
-        before = self._peers.get(node)
-        if before is not None and not set(before.scopes) <= set(peer.scopes):
-            self._trust.set(node, set(before.scopes) & set(peer.scopes))
+    async def _keep(self, node: NodeId, change: Change) -> Peer:
+        """Durable before it counts; what takes trust away counts at once, whatever comes of the write.
+
+        Others go on while it is written: so `change` is made again to what is there then, or a note would bring a
+        removed peer back, and the write would forget the note.
+        """
+        held = self._peers.get(node)
+        if held is not None:
+            changed = change(held)
+            if held.removed < changed.removed or not set(held.scopes) <= set(changed.scopes):
+                less = tuple(scope for scope in held.scopes if scope in changed.scopes)
+                self._amend(node, replace(held, removed=changed.removed, scopes=less))
+        peer = change(self._peers.get(node))
         await self._write(node, peer)
+        return self._settle(node, change(self._peers.get(node)), written=peer)
+
+    def _settle(self, node: NodeId, peer: Peer, *, written: Peer) -> Peer:
+        """Makes `peer` count, under a petname that nobody got in the meantime; `save` writes what differs."""
+        others = [one.petname for other, one in self.all() if other != node]
+        if not peer.removed and fold(peer.petname) in map(fold, others):
+            peer = replace(peer, petname=unique_petname(peer.petname, others))
         self._take(node, peer)
+        if peer != written:
+            self._unsaved.add(node)
+            self._amended.set()
+        return peer
 
     async def _write(self, node: NodeId, peer: Peer) -> None:
         await self._kv().put(NAMESPACE, node.text, pack(builtins(peer)))
@@ -312,6 +337,22 @@ class PeerBook:
         if held is not None and fold(held.petname) not in map(fold, taken):
             return held.petname
         return unique_petname(suggestion, taken)
+
+
+def _joined(held: Peer | None, plan: Plan) -> Peer:
+    """What was planned, with what is known of the peer by now."""
+    added = plan.peer
+    if held is None:
+        return added
+    if held.removed and not plan.brings_back:
+        return held
+    old, new = Certificate.parse(held.certificate), Certificate.parse(added.certificate)
+    addresses = {one.address: one for one in (*added.addresses, *held.addresses)}
+    return replace(
+        added,
+        certificate=held.certificate if compare(old, new) in (Order.OLDER, Order.FORKED) else added.certificate,
+        addresses=_kept(addresses.values()),
+    )
 
 
 def _merge(known: Iterable[KnownAddress], fresh: Iterable[Address]) -> tuple[KnownAddress, ...]:

@@ -147,3 +147,103 @@ async def test_a_taken_petname_is_refused() -> None:
             await place.book.rename(carol.node, "BOB")
         assert taken.value.code == "node.petname-taken"
         assert (await place.book.rename(carol.node, "caro")).petname == "caro"
+
+
+class SlowKV:
+    """A store whose writes wait, in their order, until they are let through."""
+
+    def __init__(self, kv: KV) -> None:
+        self._kv = kv
+        self.waiting: list[trio.Event] = []
+
+    async def put(self, ns: str, name: str, value: bytes, *, expect: int | None = None) -> int:
+        turn = trio.Event()
+        self.waiting.append(turn)
+        await turn.wait()
+        return await self._kv.put(ns, name, value, expect=expect)
+
+    async def let_through(self) -> None:
+        while self.waiting:
+            self.waiting.pop(0).set()
+            await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_nothing_noted_while_a_removal_is_written_brings_the_peer_back() -> None:
+    async with setting() as place:
+        root = Root.from_mnemonic(Mnemonic.generate())
+        bob, renewed = certificate("bob", root=root), certificate("bob", root=root, epoch=2)
+        await place.book.add(bob, [HERE])
+        place.kv, disk = SlowKV(place.kv), place.kv  # type: ignore[assignment]  # what a book needs of a store
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place.book.save)
+            nursery.start_soon(place.book.remove, bob.node)
+            await trio.testing.wait_all_tasks_blocked()
+            place.book.note_dial(bob.node, HERE, worked=False)
+            place.book.learn_addresses(bob.node, [THERE])
+            place.book.learn(renewed)
+            assert not place.trust.scopes(bob.node)
+            await trio.testing.wait_all_tasks_blocked()
+            await place.kv.let_through()  # type: ignore[attr-defined]
+            nursery.cancel_scope.cancel()
+        again = await PeerBook(lambda: disk, TrustView(), lambda: 0.0).load()
+        assert again.was_removed(bob.node)
+        assert again.certificate(bob.node) == renewed
+
+
+async def test_a_removal_that_could_not_be_written_counts_and_is_written_later() -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob, [HERE])
+        place.is_down = True
+        with pytest.raises(UnavailableError):
+            await place.book.remove(bob.node)
+        place.book.learn_addresses(bob.node, [THERE])
+        assert not place.trust.scopes(bob.node)
+        place.is_down = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place.book.save)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        again = await PeerBook(place.store, TrustView(), lambda: 0.0).load()
+        assert again.was_removed(bob.node)
+
+
+async def test_a_removal_prevails_over_what_was_planned_before_it() -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob)
+        plan = place.book.plan(bob, [HERE], how="ticket")
+        await place.book.remove(bob.node)
+        place.book.settle(plan)
+        assert place.book.was_removed(bob.node)
+        assert not place.trust.scopes(bob.node)
+        place.book.settle(place.book.plan(bob, [HERE]))
+        assert place.trust.allows(bob.node, Scope.CONNECT)
+
+
+async def test_what_is_learned_while_a_new_name_is_written_is_kept() -> None:
+    async with setting() as place:
+        root = Root.from_mnemonic(Mnemonic.generate())
+        bob, renewed = certificate("bob", root=root), certificate("bob", root=root, epoch=2)
+        await place.book.add(bob, [HERE])
+        place.kv, disk = SlowKV(place.kv), place.kv  # type: ignore[assignment]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place.book.save)
+            nursery.start_soon(place.book.rename, bob.node, "robert")
+            await trio.testing.wait_all_tasks_blocked()
+            place.book.learn(renewed)
+            await trio.testing.wait_all_tasks_blocked()
+            await place.kv.let_through()  # type: ignore[attr-defined]
+            nursery.cancel_scope.cancel()
+        again = await PeerBook(lambda: disk, TrustView(), lambda: 0.0).load()
+        assert again.find("robert") == bob.node
+        assert again.certificate(bob.node) == renewed
+
+
+async def test_two_nodes_that_are_added_at_once_get_two_names() -> None:
+    async with setting() as place:
+        first, second = certificate("bob"), certificate("Bob")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place.book.add, first)
+            nursery.start_soon(place.book.add, second)
+        assert len({peer.petname.lower() for _, peer in place.book.all()}) == 2
