@@ -6,6 +6,7 @@ not even that. Credit and queue bound how long a task can go on like that.
 """
 
 from collections import deque
+from collections.abc import Callable
 from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -44,12 +45,14 @@ class Stream(trio.abc.HalfCloseableStream):
         "_ended",
         "_error",
         "_extend",
+        "_fault",
         "_link",
         "_receiver",
         "_receiving",
         "_sender",
         "_sending",
         "_sent_end",
+        "_sink",
         "id",
         "is_remote",
         "protocol",
@@ -70,6 +73,8 @@ class Stream(trio.abc.HalfCloseableStream):
         self._sent_end = False
         self._closed = False
         self._error = ""  # code with which the stream was lost
+        self._sink: Callable[[bytes], None] | None = None
+        self._fault: Exception | None = None  # of the sink
 
     @property
     def peer(self) -> NodeId:
@@ -160,6 +165,34 @@ class Stream(trio.abc.HalfCloseableStream):
         self._link.consume(self.id, len(chunk))
         return chunk if type(chunk) is bytes else bytes(chunk)
 
+    async def feed(self, sink: Callable[[bytes], None]) -> None:
+        """Hands each piece to `sink` as it arrives, without a task's turn in between, until the other side's END.
+
+        `sink` must not wait; it runs inside the wire's callback. What it raises ends the feed and is *raised* here;
+        otherwise as `receive_some`.
+        """
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving from this stream")
+        self._receiving = True
+        try:
+            await trio.lowlevel.checkpoint()
+            while self._chunks and not self._closed:
+                chunk = self._chunks.popleft()
+                self._link.consume(self.id, len(chunk))
+                sink(bytes(chunk))
+            self._sink = sink
+            while not (self._closed or self._fault or self._ended or self._error):
+                self._receiver = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._abort_receiver)
+        finally:
+            self._sink, self._receiving = None, False
+        if self._fault is not None:
+            raise self._fault
+        if self._closed:
+            raise trio.ClosedResourceError
+        if not self._ended:
+            raise StreamLost(self._error, stream=self.id)
+
     async def aclose(self) -> None:
         """Ends the stream both ways; waits for nothing but other tasks' turn. Idempotent."""
         self.close()
@@ -184,6 +217,9 @@ class Stream(trio.abc.HalfCloseableStream):
 
     def on_data(self, chunk: bytes) -> None:
         if self._closed:
+            return
+        if self._sink is not None:
+            self._pour(chunk)
             return
         if self._chunks and len(chunk) < SMALL:
             self._join(chunk)
@@ -228,6 +264,16 @@ class Stream(trio.abc.HalfCloseableStream):
         self._link.finish(self, code, in_order=in_order)
         self._wake_receiver()
         self._wake_sender()
+
+    def _pour(self, chunk: bytes) -> None:
+        """Hands a piece to the sink; the crash boundary of that: the link has nothing to do with its faults."""
+        assert self._sink is not None
+        self._link.consume(self.id, len(chunk))
+        try:
+            self._sink(chunk)
+        except Exception as error:
+            self._sink, self._fault = None, error
+            self._wake_receiver()
 
     def _join(self, chunk: bytes) -> None:
         """Adds a small piece to the last one, where that is small or was joined itself."""

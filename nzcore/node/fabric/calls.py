@@ -4,7 +4,8 @@ A handler runs in a task of its own; what it raises fails its request and harms 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, NoReturn, Protocol
 
 import trio
 
@@ -19,6 +20,7 @@ from nzcore.crypto.hashing import sha256
 from nzcore.kernel import Bus
 from nzcore.node.fabric.line import Line, Lost
 from nzcore.node.fabric.lines import Lines
+from nzcore.node.fabric.workers import Job, Workers
 from nzcore.node.messages import plain_text
 from nzcore.proto.fabric.frames import is_operation, packed_body
 from nzcore.proto.fabric.limits import DEADLINE_S, KEY_CHARACTERS
@@ -59,6 +61,7 @@ class Calls:
         self._bus = bus
         self._own = own
         self._answers: dict[str, _Answer] = {}
+        self._workers = Workers(lines.spawn)
         self._replays = Replays()
         self._running: dict[Place, trio.Event] = {}
         self._asked = self._served = 0
@@ -73,25 +76,19 @@ class Calls:
         """
         packed = _checked(operation, body, deadline_s, key)
         self._asked += 1
-        ends = trio.current_time() + deadline_s
-        line: Line | None = None
-        with trio.move_on_after(deadline_s):
-            if node == self._own:
-                return _told(*await self._at_home(operation, packed, key))
-            while True:
-                line = self._lines.get(node)
+        deadline = trio.current_time() + deadline_s
+        while True:
+            line = self._lines.get(node) or await self._line(node, deadline)
+            try:
                 if line is None:
-                    line = await self._lines.wait(node)
-                left = ends - trio.current_time()
-                try:
-                    return _told(*await line.ask(operation, packed, deadline_s=max(left, 0.001), key=key))
-                except Lost:
-                    if key is None:
-                        raise
-                    await trio.lowlevel.checkpoint()
-        if line is None:
-            raise UnavailableError("fabric.no-line", node=node)
-        raise UnavailableError("fabric.too-slow", node=node, operation=operation)
+                    outcome, answer = await self._at_home(operation, packed, key, deadline)
+                else:
+                    outcome, answer = await line.ask(operation, packed, deadline=deadline, key=key)
+            except Lost:
+                if key is None:
+                    raise
+                continue
+            return answer if not outcome.code else _refused(outcome, node, operation)
 
     def answer(self, operation: str, handler: Handler, scope: Scope) -> Callable[[], None]:
         """Answers `operation` for peers with `scope` until the result is called.
@@ -115,36 +112,54 @@ class Calls:
 
     def asked(self, line: Line, number: int, operation: str, deadline_s: float, key: str | None, body: object) -> None:
         """A peer asks."""
-        self._lines.spawn(self._serve, line, number, operation, deadline_s, key, body)
+        self._served += 1
+        job = line.serving[number] = Job(partial(self._serve, line, number, operation, deadline_s, key, body))
+
+        def expire() -> None:
+            if line.serving.pop(number, None) is not None:
+                job.give_up()
+                line.session.fail(number, "fabric.too-slow")
+                line.flush()
+
+        job.expire = expire
+        self._lines.deadlines.add(expire, trio.current_time() + deadline_s)
+        self._workers.begin(job)
 
     # Small print.
+
+    async def _line(self, node: NodeId, deadline: float) -> Line | None:
+        """The line to a peer, as soon as there is one; None: it is this node itself."""
+        if node == self._own:
+            return None
+        with trio.CancelScope(deadline=deadline):
+            return await self._lines.wait(node)
+        raise UnavailableError("fabric.no-line", node=node)
 
     async def _serve(
         self, line: Line, number: int, operation: str, deadline_s: float, key: str | None, body: object
     ) -> None:
-        scope = line.serving[number] = trio.CancelScope(deadline=trio.current_time() + deadline_s)
-        outcome = Outcome(code="fabric.too-slow")
-        self._served += 1
+        """Carries a request out and answers it, unless it is given up meanwhile."""
         try:
-            with scope:
-                if line.is_over:
-                    scope.cancel()
-                outcome = await self._outcome(line.peer, operation, body, key, deadline_s)
-                await line.wait_room()
+            outcome = await self._outcome(line.peer, operation, body, key, deadline_s)
+            await line.wait_room()
         except Lost:
-            pass
+            return
         finally:
-            del line.serving[number]
+            job = line.serving.pop(number, None)
+            if job is not None and job.expire is not None:
+                self._lines.deadlines.remove(job.expire)
         if outcome.code:
             line.session.fail(number, outcome.code, outcome.detail)
         else:
             line.session.answer(number, outcome.body)
         line.flush()
 
-    async def _at_home(self, operation: str, packed: bytes, key: str | None) -> tuple[Outcome, object]:
+    async def _at_home(self, operation: str, packed: bytes, key: str | None, deadline: float) -> tuple[Outcome, object]:
         """A request to this node itself, answered as if a peer with every scope asked."""
-        outcome = await self._outcome(self._own, operation, unpack(packed), key, DEADLINE_S)
-        return outcome, None if outcome.code else unpack(outcome.body)
+        with trio.CancelScope(deadline=deadline):
+            outcome = await self._outcome(self._own, operation, unpack(packed), key, DEADLINE_S)
+            return outcome, None if outcome.code else unpack(outcome.body)
+        return Outcome(code="fabric.too-slow"), None
 
     async def _outcome(self, peer: NodeId, operation: str, body: object, key: str | None, deadline_s: float) -> Outcome:
         if key is None:
@@ -207,10 +222,10 @@ def _checked(operation: str, body: object, deadline_s: float, key: str | None) -
     return packed_body(body)
 
 
-def _told(outcome: Outcome, body: object) -> object:
-    """The answer. *Raises* PeerError with what the other side said instead."""
-    if not outcome.code:
-        return body
+def _refused(outcome: Outcome, node: NodeId, operation: str) -> NoReturn:
+    """*Raises* what the other side said, or that it said nothing in time."""
+    if outcome.code == "fabric.too-slow":
+        raise UnavailableError("fabric.too-slow", node=node, operation=operation)
     code = outcome.code if outcome.code in catalogue() else "fabric.failed"
     raise PeerError(code, plain_text(outcome.detail).replace("\n", " "))
 

@@ -4,6 +4,7 @@ Sending never waits: what the stream does not take at once is drained by a task 
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -11,17 +12,22 @@ import trio
 from nzcore.base.errors import UnavailableError
 from nzcore.net.stream import Stream, StreamLost
 from nzcore.net.wire import Spawn
+from nzcore.node.fabric.deadlines import Deadlines
 from nzcore.proto.fabric.replays import Outcome
 from nzcore.proto.fabric.session import Event, Happened, Session
 
 if TYPE_CHECKING:
     from nzcore.base.ids import NodeId
+    from nzcore.node.fabric.workers import Job
 
 ROOM_BYTES = 1 << 20
 """Unsent bytes beyond which answers and deliveries wait."""
 
 UNREAD_BYTES = 8 << 20
 """Unsent bytes beyond which the peer is given up: it asks without reading what it is told."""
+
+_DONE = Outcome()
+_TOO_SLOW = Outcome(code="fabric.too-slow")
 
 
 class Lost(UnavailableError):
@@ -48,15 +54,16 @@ class _Asked:
 class Line:
     """Made for an open stream; `run` reads it to its end."""
 
-    def __init__(self, stream: Stream, patterns: Mapping[str, bool], spawn: Spawn) -> None:
+    def __init__(self, stream: Stream, patterns: Mapping[str, bool], spawn: Spawn, deadlines: Deadlines) -> None:
         self.peer: NodeId = stream.peer
         self.session = Session(patterns)
         self.is_over = False
-        self.serving: dict[int, trio.CancelScope] = {}
+        self.serving: dict[int, Job] = {}
         """Requests of theirs that are carried out."""
         self.over = trio.Event()
         self._stream = stream
         self._spawn = spawn
+        self._deadlines = deadlines
         self._asked: dict[int, _Asked] = {}
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
@@ -67,46 +74,48 @@ class Line:
     async def run(self, handle: Callable[["Line", Event], None]) -> None:
         """Until the peer ends the line. *Raises* StreamLost, PeerError for what is not the protocol."""
         self.flush()
-        while data := await self._stream.receive_some():
-            for event in self.session.receive(data):
-                kind = event[0]
-                if kind is Happened.ANSWERED:
-                    self._settle(event[1], Outcome(), event[2])
-                elif kind is Happened.FAILED:
-                    self._settle(event[1], Outcome(b"", event[2], event[3]))
-                elif kind is Happened.GIVEN_UP:
-                    scope = self.serving.get(event[1])
-                    if scope is not None:
-                        scope.cancel()
-                else:
-                    handle(self, event)
-            self.flush()
+        await self._stream.feed(partial(self._receive, handle))
 
     async def ask(
-        self, operation: str, body: bytes, *, deadline_s: float, key: str | None = None
+        self, operation: str, body: bytes, *, deadline: float, key: str | None = None
     ) -> tuple[Outcome, object]:
-        """Asks and waits: how it ended, and the answer's body. Cancelled, it gives the request up.
+        """Asks and waits until `deadline`: how it ended, and the answer's body. Cancelled, it gives the request up.
 
         *Raises* Lost when the line ends first.
         """
-        while not self.session.can_ask:
-            await self._askers.park()
-            self._check()
+        if not self.session.can_ask:
+            with trio.CancelScope(deadline=deadline):
+                while not self.session.can_ask and not self.is_over:
+                    await self._askers.park()
         self._check()
+        deadline_s = deadline - trio.current_time()
+        if deadline_s <= 0 or not self.session.can_ask:
+            return _TOO_SLOW, None
         number = self.session.ask(operation, body, deadline_s=deadline_s, key=key)
         asked = self._asked[number] = _Asked()
         self.flush()
         if asked.outcome is None:  # else the line has just ended
 
+            def give_up() -> None:
+                if self._asked.pop(number, None) is not None:
+                    self.session.give_up(number)
+                    self._askers.unpark()
+                    self.flush()
+
+            def expire() -> None:
+                give_up()
+                asked.settle(_TOO_SLOW)
+
             def abort(_: object) -> trio.lowlevel.Abort:
-                self._asked.pop(number, None)
-                self.session.give_up(number)
-                self._askers.unpark()
-                self.flush()
+                give_up()
                 return trio.lowlevel.Abort.SUCCEEDED
 
+            self._deadlines.add(expire, deadline)
             asked.task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(abort)
+            try:
+                await trio.lowlevel.wait_task_rescheduled(abort)
+            finally:
+                self._deadlines.remove(expire)
         assert asked.outcome is not None
         if asked.outcome.code == "fabric.lost":
             raise Lost("fabric.lost", node=self.peer)
@@ -150,10 +159,34 @@ class Line:
         asked, self._asked = self._asked, {}
         for one in asked.values():
             one.settle(Outcome(code="fabric.lost"))
-        for scope in list(self.serving.values()):
-            scope.cancel()
+        for number in list(self.serving):
+            self._give_up(number)
         self._room.unpark_all()
         self._askers.unpark_all()
+
+    def _receive(self, handle: Callable[["Line", Event], None], data: bytes) -> None:
+        """Runs inside the wire's callback: a task's turn less in each direction."""
+        if self.is_over:
+            return
+        for event in self.session.receive(data):
+            kind = event[0]
+            if kind is Happened.ANSWERED:
+                self._settle(event[1], _DONE, event[2])
+            elif kind is Happened.FAILED:
+                self._settle(event[1], Outcome(b"", event[2], event[3]))
+            elif kind is Happened.GIVEN_UP:
+                self._give_up(event[1])
+            else:
+                handle(self, event)
+        self.flush()
+
+    def _give_up(self, number: int) -> None:
+        """Nobody wants the answer to a request of theirs any more."""
+        job = self.serving.pop(number, None)
+        if job is not None:
+            if job.expire is not None:
+                self._deadlines.remove(job.expire)
+            job.give_up()
 
     def _settle(self, number: int, outcome: Outcome, body: object = None) -> None:
         asked = self._asked.pop(number, None)

@@ -13,6 +13,7 @@ from nzcore.kernel import Backoff, Bus
 from nzcore.net.link import Link
 from nzcore.net.manager import ChannelManager
 from nzcore.net.stream import Stream, StreamLost
+from nzcore.node.fabric.deadlines import Deadlines
 from nzcore.node.fabric.line import Line
 from nzcore.proto.fabric.limits import FABRIC
 from nzcore.proto.fabric.session import Event
@@ -43,6 +44,7 @@ class Lines:
         self._opening: set[Link] = set()
         self._changed = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self.deadlines = Deadlines()
         self.on_up: list[Callable[[Line], None]] = []
         self.on_down: list[Callable[[Line], None]] = []
         self.on_event: Callable[[Line, Event], None] = lambda line, event: None
@@ -69,6 +71,7 @@ class Lines:
     async def run(self, nursery: trio.Nursery, task_status: trio.TaskStatus[None]) -> None:
         """Keeps a line on each channel until cancelled; `nursery` has all tasks."""
         self._nursery = nursery
+        nursery.start_soon(self.deadlines.run)
         shut = self._channels.serve(FABRIC, self._accept, Scope.CONNECT)
         try:
             async with self._bus.subscribe("channel.opened", capacity=WATCHED, overflow="drop_oldest") as opened:
@@ -120,7 +123,7 @@ class Lines:
 
     async def _live(self, stream: Stream) -> None:
         """One line from its first byte to its last; a crash boundary of what is done on it."""
-        line = Line(stream, self._patterns(), self.spawn)
+        line = Line(stream, self._patterns(), self.spawn, self.deadlines)
         code = "channel.cancelled"
         try:
             await line.run(self._on_event)
