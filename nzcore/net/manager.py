@@ -93,6 +93,7 @@ class ChannelManager:
         self.protocols = Protocols(local.trust, bus, self._spawn)
         self.links = Links(local, self.protocols, bus, self._flusher)
         self.links.on_changed = self.nudge
+        self.links.barred = self._barred
         self.joining = Joining(local, transport, self._spawn, self.links, bus, self._flusher, self._greeted)
         """How strangers become peers: by ticket, or through the pairing window."""
         self.admission: Admission = TrustAdmission(local.trust)
@@ -296,9 +297,12 @@ class ChannelManager:
         raise UnavailableError("net.too-slow")
 
     def _policy(self, certificate: Certificate, mode: Mode, tid: bytes) -> str:
-        if mode is Mode.KNOWN and certificate.node in self._paused:
+        if mode is not Mode.WINDOW and certificate.node in self._paused:
             return "channel.disconnected"
         return self.admission.policy(certificate, mode, tid)
+
+    def _barred(self, fresh: Established) -> str:
+        return "channel.disconnected" if fresh.certificate.node in self._paused and not fresh.initiator else ""
 
     async def _fly(self, node: NodeId, flight: _Flight) -> None:
         """One dial, for everybody who waits for it."""
@@ -329,15 +333,16 @@ class ChannelManager:
         """
         code = "channel.lost"
         with trio.move_on_after(HANDSHAKE_S):
+            one = one or self.links.get(node)
             while one is not None:
                 await one.link.greeted.wait()
                 if not one.link.is_over:
                     return one
                 code = one.link.closed_by
-                if code != "net.duplicate":
-                    break
-                while (one := self.links.get(node)) is None:
+                one = self.links.get(node)  # the loser of two that cross may be cut before it hears why
+                while one is None and code == "net.duplicate":
                     await self.links.wait_change()
+                    one = self.links.get(node)
         if one is not None and not one.link.is_over:
             one.link.close(code := "channel.dead")
         raise DialFailed(code, node=node)
