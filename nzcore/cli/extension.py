@@ -27,10 +27,6 @@ Described = dict[str, Any]
 class Root(Group):
     """The root of all commands: its own, then those of modules."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self._known: dict[str, Described] = {}
-
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, cmd_name) or self._of_module(ctx, cmd_name)
 
@@ -74,13 +70,14 @@ class Root(Group):
     def _described(self, ctx: click.Context) -> Described:
         """What the node says; nothing where none answers."""
         session = ctx.find_object(Session) or Session()
+        known: dict[str, Described] = ctx.find_root().meta.setdefault(__name__, {})  # asked once a command line
         home = str(session.home.path)
-        if home not in self._known:
+        if home not in known:
             try:
-                self._known[home] = session.call("module.commands", wait_s=_WAIT_S)
+                known[home] = session.call("module.commands", wait_s=_WAIT_S)
             except NzError:
-                return {"modules": {}, "commands": []}
-        return self._known[home]
+                known[home] = {"modules": {}, "commands": []}
+        return known[home]
 
 
 def _note_home(ctx: click.Context, args: Sequence[str]) -> None:
@@ -103,7 +100,8 @@ def _refuse_stopped(ctx: click.Context, name: str) -> None:
         return
     if shown["commands"]:
         again = "" if shown["state"] == "failed" else f"nzcore module enable {name}"
-        raise UsageError("cli.module-stopped", f"the module {name} is {shown['state']}", hint=again)
+        state = "not enabled" if shown["state"] == "found" else shown["state"]
+        raise UsageError("cli.module-stopped", f"the module {name} is {state}", hint=again)
 
 
 def _command(described: Described) -> Command:

@@ -24,6 +24,8 @@ LIFE = [
     *("peer add", "peer list", "peer show", "peer connect", "peer ping", "peer discover"),
     *("send", "inbox", "message send", "message list", "pipe", "channel list", "channel rekey", "channel close"),
     *("peer disconnect", "peer rename", "peer remove"),
+    *("module new", "module list", "module show", "module install", "module enable", "module reload"),
+    *("module disable", "module remove"),
     *("config list", "config get", "config set", "events", "logs", "doctor", "schema", "explain", "completion"),
     *("service install", "demo", "down"),
 ]

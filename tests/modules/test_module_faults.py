@@ -1,5 +1,6 @@
 """What a module does wrong costs itself: the node, its events and other modules go on, and `state` tells."""
 
+import threading
 from contextlib import suppress
 
 import pytest
@@ -7,6 +8,7 @@ import trio
 
 from nzcore.base.errors import NzError
 from nzcore.kernel.states import State
+from nzcore.node.modules.surroundings import in_spare_thread, inline
 
 from .conftest import ECHO, provides, state, write
 
@@ -54,6 +56,20 @@ async def test_code_that_raises_while_loading_is_failed(node, drop, other, code,
     write(drop / "bad", ECHO, tables=provides("echo"))
     assert (await node.call("module.enable", name="bad"))["state"] == "running"
     assert node.node.state().healthy
+
+
+async def test_code_that_never_ends_loading_is_left_behind(world, node, drop, other, autojump_clock):
+    node.node.modules.offload = in_spare_thread  # as in a real node
+    release = threading.Event()
+    threading.never_ends = release  # type: ignore[attr-defined]
+    try:
+        error = await refused(enable(node, drop, "import threading\nthreading.never_ends.wait()\n"))
+        assert error.code == "module.load-hung"
+        assert await state(node, "bad") == "failed"
+    finally:
+        release.set()
+        del threading.never_ends  # type: ignore[attr-defined]
+        node.node.modules.offload = inline
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ SUMMARY_CHARACTERS = 120
 PARAMETERS = 32
 DEADLINE_S = 3600.0
 
+_OF_EVERY_COMMAND = frozenset({"help", "home", "json", "timeout"})
 _STREAMS = (AsyncIterator, AsyncGenerator, AsyncIterable)
 M = TypeVar("M")
 
@@ -115,10 +116,14 @@ def _operation(
 ) -> DeclaredOperation:
     function = getattr(kind, name)
     full = f"{manifest.name}.{name}"
-    if mark.risk not in ("read", "change", "danger") or not 0 < mark.deadline_s <= DEADLINE_S:
-        raise UsageError("module.bad-handler", f"{full}: the risk or the deadline is out of bounds")
+    if mark.risk not in ("read", "change", "danger") or mark.scope not in (None, *Scope):
+        raise UsageError("module.bad-handler", f"{full}: there is no such risk, or no such scope")
+    if not 0 < mark.deadline_s <= DEADLINE_S:
+        raise UsageError("module.bad-handler", f"{full}: the deadline is not within {DEADLINE_S:g} s")
     hints = _hints(function, full)
     args, caller = _args(function, hints, name, full)
+    if command and (taken := _OF_EVERY_COMMAND.intersection(args.__struct_fields__)):
+        raise UsageError("module.bad-signature", f"{full}: every command has an option --{min(taken)} of its own")
     result, stream = _result(function, hints, full)
     operation = Operation(
         name=full,

@@ -15,6 +15,7 @@ from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.codec.types import builtins, convert
+from nzcore.control.gate import bad_arguments
 from nzcore.control.verdict import Principal
 from nzcore.ipc.connection import SendItem
 from nzcore.kernel import Event as BusEvent
@@ -242,7 +243,7 @@ class ModuleService(Service):
         try:
             args = convert({} if body is None else body, one.operation.args)
         except PeerError as error:
-            raise PeerError("control.bad-arguments", f"bad arguments: {error.message}") from None
+            raise bad_arguments(one.operation.name, error) from None
         items: list[object] = []
 
         async def keep(item: object) -> None:
