@@ -9,6 +9,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -48,13 +49,19 @@ class Side:
         self._flusher = Flusher()
         nursery.start_soon(self._flusher.run)
 
-    async def shake_hands(self, address: Address, other: NodeKeys) -> None:
-        """Returns when both sides have finished: the other one closes the wire then."""
+    async def shake_hands(self, address: Address, other: NodeKeys) -> float:
+        """Returns when both sides have finished: the other one closes the wire then.
+
+        The seconds after which this side had: it had verified the other one, and its last message was on its way.
+        """
+        begun = time.perf_counter()
         wire, _ = await self._meet(address, other)
+        spent = time.perf_counter() - begun
         ending = _Ending()
         wire.attach(ending)
         wire.resume()
         await ending.come.wait()
+        return spent
 
     async def open_link(self, address: Address, other: NodeKeys) -> Link:
         """A link whose other side has greeted."""
@@ -137,7 +144,7 @@ def allow_descriptors() -> None:
 
 @asynccontextmanager
 async def dialling(what: str) -> AsyncIterator[tuple[Side, Address, NodeKeys, int]]:
-    """Alice, and Bob who serves `meet` or `keep`: Bob's address and keys, and the id of the process in which he serves."""
+    """Alice; the address and keys of Bob, who serves `meet` or `keep`; and the id of his process."""
     allow_descriptors()
     alice, bob = cast()
     command = [sys.executable, "-m", "tools.benchmarks.handshake_ours", what]

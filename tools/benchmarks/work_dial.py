@@ -2,6 +2,7 @@
 
 import gc
 import os
+from statistics import median
 
 import trio
 
@@ -15,17 +16,33 @@ WARM_UP = 50
 SETTLE_S = 0.5  # for the other side to open its ends
 
 
-def handshakes(tasks: int, count: int = 1_000) -> dict[str, float]:
-    """Handshakes a second (`per_s`) by so many tasks, each from the dial until both sides have finished; and `cpu_us`,
-    both processes' CPU for one."""
+def concurrent(count: int = 1_000) -> dict[str, float]:
+    """`TASKS` at a time: handshakes a second (`per_s`), each counted when both sides have finished, and `cpu_us`, both
+    processes' CPU for one."""
 
     async def main() -> dict[str, float]:
         async with dialling("meet") as (alice, address, bob, server):
-            await _dial_many(alice, address, bob, tasks, WARM_UP)
+            await _dial_many(alice, address, bob, WARM_UP)
             watch = Stopwatch(server)
-            await _dial_many(alice, address, bob, tasks, count)
+            await _dial_many(alice, address, bob, count)
             wall, cpu = watch.read()
             return {"per_s": count / wall, "cpu_us": cpu / count * 1e6}
+
+    return trio.run(main)
+
+
+def single(count: int = 400) -> dict[str, float]:
+    """One at a time: `per_s` by the median time from the dial until the dialler may send, as whoever waits for it sees
+    it; `whole_per_s` by all the time until the other side has finished too; `cpu_us` for one, of both."""
+
+    async def main() -> dict[str, float]:
+        async with dialling("meet") as (alice, address, bob, server):
+            for _ in range(WARM_UP):
+                await alice.shake_hands(address, bob)
+            watch = Stopwatch(server)
+            times = [await alice.shake_hands(address, bob) for _ in range(count)]
+            wall, cpu = watch.read()
+            return {"per_s": 1 / median(times), "whole_per_s": count / wall, "cpu_us": cpu / count * 1e6}
 
     return trio.run(main)
 
@@ -50,7 +67,7 @@ def idle_memory(count: int = 1_000) -> dict[str, float]:
     return trio.run(main)
 
 
-async def _dial_many(alice: Side, address: Address, bob: NodeKeys, tasks: int, count: int) -> None:
+async def _dial_many(alice: Side, address: Address, bob: NodeKeys, count: int) -> None:
     left = count
 
     async def dial() -> None:
@@ -60,5 +77,5 @@ async def _dial_many(alice: Side, address: Address, bob: NodeKeys, tasks: int, c
             await alice.shake_hands(address, bob)
 
     async with trio.open_nursery() as nursery:
-        for _ in range(tasks):
+        for _ in range(TASKS):
             nursery.start_soon(dial)

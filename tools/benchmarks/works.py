@@ -84,11 +84,11 @@ def _files() -> Work:
 def _handshake() -> list[Work]:
     """Two processes over TCP, beside the bare cryptography of a handshake in memory on one core."""
 
-    def work(name: str, goal: float, tasks: int) -> Work:
-        ours = _figure(partial(work_dial.handshakes, tasks), "per_s", "cpu_us")
+    def work(name: str, goal: float, measure: Callable[[], dict[str, float]]) -> Work:
+        ours = _figure(measure, "per_s", "cpu_us")
         return Work(name, "/s", "higher", goal, "bare cryptography", ours, work_handshake.measure_bare, "µs")
 
-    return [work("handshake", 0.8, work_dial.TASKS), work("handshake-single", 0.5, 1)]
+    return [work("handshake", 0.8, work_dial.concurrent), work("handshake-single", 0.5, work_dial.single)]
 
 
 _UNITS = {"bulk": ("MB/s", "s/GB"), "request": ("µs p50", "µs"), "messages": ("messages/s", "µs")}
