@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import trio
 
+from nzcore.base.errors import UnavailableError
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.base.scopes import Scope
@@ -101,6 +102,8 @@ class Links:
         """Told what each peer says of itself when its channel opens."""
         self.on_changed: Callable[[NodeId], None] = lambda node: None
         """Told of each peer whose link was opened or closed."""
+        self.barred: Callable[[Established], str] = lambda fresh: ""
+        """Why a node whose handshake is over may have no link, beside a lack of trust; "" where it may."""
 
     def __iter__(self) -> Iterator[OpenLink]:
         return iter(tuple(self._open.values()))
@@ -119,7 +122,8 @@ class Links:
         """Makes a link of a finished handshake, if it is to stay; else says why in CLOSE. Takes `wire` over.
 
         Returns the link to this peer that stays, perhaps over already, or None where that is neither. Cancelled, it
-        has closed `wire`.
+        has closed `wire`. *Raises* UnavailableError `net.no-trust`, or with the code of `barred`, where that became
+        so since the handshake asked.
         """
         fresh = met.established
         node = fresh.certificate.node
@@ -129,6 +133,10 @@ class Links:
         except BaseException:
             wire.close(abort=True)
             raise
+        barred = self._barred(fresh)
+        if barred:
+            refuse(wire, met, self._local, "net.revoked" if barred == "net.no-trust" else barred)
+            raise UnavailableError(barred, node=node)
         if refusal:
             refuse(wire, met, self._local, refusal)
             return self._open.get(node)
@@ -207,6 +215,12 @@ class Links:
             return "net.duplicate"
         self._bus.emit("peer.alarm", Alarm(node, "net.clone"))
         return "net.clone"
+
+    def _barred(self, fresh: Established) -> str:
+        """Asked in the step that installs the link: whoever lost trust before has no link to be cut, and after it has
+        one. The handshake asked long ago: it may have waited for a dial, a disk or an old link's answer since."""
+        trusted = self._local.trust.allows(fresh.certificate.node, Scope.CONNECT)
+        return self.barred(fresh) if trusted else "net.no-trust"
 
     async def _answers(self, link: Link) -> bool:
         try:

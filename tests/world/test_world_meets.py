@@ -197,6 +197,37 @@ async def test_a_disconnect_ends_a_dial_that_is_under_way(autojump_clock):
         assert world.network.connections == 0
 
 
+async def test_a_peer_that_is_removed_while_it_is_dialled_gets_no_channel(autojump_clock):
+    async with World(1, Conditions(latency_s=0.5)) as world:
+        alice, bob = await world.add("alice"), await world.add("bob")
+        await world.introduce(alice, bob)
+        bob.node.channels.release(alice.id)
+        await world.run_for(1.6)  # alice's handshake is under way
+        await alice.call("peer.remove", peer="bob")
+        await world.run_for(60)
+        assert alice.node.channels.links.get(bob.id) is None
+        assert world.trace.of("alice", "channel.opened") == []
+        assert world.trace.of("bob", "channel.opened") == []
+        assert world.network.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("act", "code"), [("peer.remove", "net.no-trust"), ("peer.disconnect", "channel.disconnected")]
+)
+async def test_who_is_turned_away_while_its_old_channel_is_asked_gets_no_new_one(act, code, autojump_clock):
+    async with World(1, Conditions(latency_s=0.5)) as world:
+        alice, bob = await couple(world)
+        opened = len(world.trace.of("alice", "channel.opened"))
+        await bob.restart()  # silently: alice's old channel is dead and does not answer
+        await world.until(lambda: alice.node.channels._door.half_open == 1)
+        await world.run_for(2)
+        await alice.call(act, peer="bob")
+        await world.run_for(60)
+        assert alice.node.channels.links.get(bob.id) is None
+        assert len(world.trace.of("alice", "channel.opened")) == opened
+        assert code in codes(world, alice, "channel.refused")
+
+
 async def test_a_scope_that_is_lost_cuts_its_streams_and_no_other(autojump_clock):
     async with World(1) as world:
         alice, bob = await couple(world)
@@ -311,6 +342,7 @@ async def test_rekeys_under_load_lose_nothing(conditions, autojump_clock):
         (shown,) = await alice.call("channel.list")
         assert shown["rekeys"] >= 8
         assert codes(world, alice, "channel.closed") == []
+        await world.run_for(1)  # the last rekey may be on its way
         assert [one.value.rekeys for one in world.trace.of("alice", "channel.rekeyed")] == [
             one.value.rekeys for one in world.trace.of("bob", "channel.rekeyed")
         ]

@@ -414,7 +414,7 @@ async def test_an_owner_who_removes_the_giver_while_a_join_fails_does_not_get_it
             nursery.start_soon(join)
             await world.run_for(0.03)
             await bob.call("peer.remove", peer="alice")
-        assert failed == ["ticket.used"]
+        assert failed == ["net.no-trust"]
         assert bob.node.trust.scopes(alice.id) == frozenset()
 
 

@@ -85,9 +85,9 @@ def connect(session: Session, peer: str) -> None:
 @_peer
 @click.pass_obj
 def disconnect(session: Session, peer: str) -> None:
-    """Close the channel to a peer and dial it no more.
+    """Close the channel to a peer and keep it closed.
 
-    Until `nzcore peer connect`. The peer may still dial this node: only `nzcore peer remove` ends that.
+    Until `nzcore peer connect`, or the node's next start. Trust stays: `nzcore peer remove` ends that.
     """
     session.show(session.call("peer.disconnect", {"peer": peer}), _disconnected)
 
