@@ -28,32 +28,10 @@ from nzcore.base.instant import Instant
 from nzcore.base.scopes import Scope
 
 __all__ = [
-    "KV",
-    "Caller",
-    "Change",
-    "Entry",
-    "Event",
-    "Fabric",
-    "Files",
-    "Message",
-    "Meta",
-    "Module",
-    "ModuleContext",
-    "NodeId",
-    "NzError",
-    "Peer",
-    "Refusal",
-    "Scope",
-    "Stream",
-    "Struct",
-    "command",
-    "delivered",
-    "on",
-    "operation",
-    "protocol",
-    "received",
-    "service",
-]
+    "KV", "Caller", "Change", "Entry", "Event", "Fabric", "Files", "Message", "Meta", "Module", "ModuleContext",
+    "NodeId", "NzError", "Peer", "Refusal", "Scope", "Stream", "Struct", "command", "delivered", "on", "operation",
+    "protocol", "received", "service",
+]  # fmt: skip
 
 API = "0"
 """What `api` in module.toml must say."""

@@ -103,6 +103,35 @@ async def test_a_module_that_does_not_answer_its_check_is_started_anew(world, no
     await node.call("module.disable", name="bad")
 
 
+async def test_a_module_that_failed_runs_again_once_it_is_mended(world, node, drop, other, autojump_clock):
+    with suppress(NzError):
+        await enable(node, drop, "class Main(Module):\n    async def start(self): raise ValueError('no')\n")
+    await world.until(lambda: node.node.supervisor.info("module-bad").state is State.FAILED, within_s=100)
+    write(drop / "bad", ECHO, tables=provides("echo"))
+    assert (await node.call("module.enable", name="bad"))["state"] == "running"
+    await node.call("service.stop", name="module-bad")
+    assert await state(node, "bad") == "enabled"
+    assert (await node.call("module.reload", name="bad"))["state"] == "running"
+
+
+async def test_a_module_that_shields_itself_does_not_hold_up_who_stops_it(world, node, drop, other, autojump_clock):
+    code = """
+class Main(Module):
+    @service
+    async def run(self):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(100)
+"""
+    await enable(node, drop, code, tables=provides(services=("run",)))
+    assert (await refused(node.call("module.disable", name="bad"))).code == "module.stuck"
+    assert any("does not end" in problem for problem in node.node.state().problems)
+    assert (await refused(node.call("module.disable", name="bad"))).code == "module.not-enabled"
+    await world.run_for(100)
+    assert node.node.state().healthy
+    write(drop / "bad", ECHO, tables=provides("echo"))
+    assert (await node.call("module.enable", name="bad"))["state"] == "running"
+
+
 CALLS = """
 class Odd(NzError):
     pass

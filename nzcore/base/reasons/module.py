@@ -38,6 +38,7 @@ REASONS = {
     "hung": Reason("the module did not answer in time", "`nzcore module reload` starts it anew"),
     "busy": Reason("the module has as many calls at once as it may have", "try again in a moment"),
     "stopped": Reason("the module was stopped meanwhile", "`nzcore module list` shows its state"),
+    "stuck": Reason("the module does not end", "`nzcore down` and `nzcore up -d`; its author can mend it"),
     "refused": Reason("the module refused", "see what it says"),
     "bad-name": Reason("not a name for a module", "use small letters, digits and hyphens, beginning with a letter"),
 }

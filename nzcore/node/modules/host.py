@@ -285,6 +285,6 @@ def _caller(principal: Principal) -> Caller:
 def _is_known(error: NzError) -> bool:
     """Whether its code can be explained: a module may raise any code that it likes."""
     try:
-        return bool(error.message and error.hint is not None)
-    except (KeyError, TypeError):
+        return bool(str(error) and str(error.hint))
+    except Exception:  # a crash boundary: a subclass of the module's may do anything here
         return False

@@ -4,7 +4,8 @@ The one place that changes any of that. One change at a time; looking never wait
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import trio
@@ -25,6 +26,9 @@ from nzcore.store.kv import Delete
 
 LOAD_S = 10.0
 """Seconds that a module's code may take while it is loaded."""
+
+END_S = 25.0
+"""Seconds in which a module must have ended and begun again: its own limits are 5 s to stop and 10 s to start."""
 
 SERVICE = "modules"
 
@@ -188,7 +192,8 @@ class Modules:
             old = service.loaded
             service.replace(loaded)
             try:
-                await self._supervisor().restart_service(service.name)
+                with self._patience(name):
+                    await self._supervisor().restart_service(service.name)
             finally:
                 unload(old.root)
             return
@@ -207,10 +212,20 @@ class Modules:
 
     async def _halt(self, name: str) -> None:
         self._failures.pop(name, None)
-        service = self._services.pop(name, None)
+        service = self._services.get(name)
         if service is not None:
-            await self._supervisor().remove(service.name)
+            with self._patience(name):
+                await self._supervisor().remove(service.name)
+            del self._services[name]
             unload(service.loaded.root)
+
+    @contextmanager
+    def _patience(self, name: str) -> Iterator[None]:
+        """*Raises* UnavailableError `module.stuck` where a module shields itself from being stopped."""
+        with trio.move_on_after(END_S) as patience:
+            yield
+        if patience.cancelled_caught:
+            raise UnavailableError("module.stuck", f"{name} does not end although it was cancelled")
 
     def _needs(self, manifest: Manifest) -> tuple[str, ...]:
         return (*self.requires, *(SERVICE_PREFIX + name for name, _ in manifest.requires))
