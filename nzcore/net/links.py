@@ -167,7 +167,8 @@ class Links:
             await trio.sleep(TICK_S)
             now = trio.current_time()
             due = {
-                one.link: one.link.tick() if due.get(one.link, Instant(0.0)) <= now else due[one.link] for one in self
+                one.link: self._tend(one.link) if due.get(one.link, Instant(0.0)) <= now else due[one.link]
+                for one in self
             }
 
     # What links say.
@@ -198,6 +199,16 @@ class Links:
             self._bus.emit("channel.refused", Refused(link.remote, code))
 
     # Small print.
+
+    def _tend(self, link: Link) -> Instant:
+        """A crash boundary, as where bytes arrive: one task looks after all links, and a fault of ours in one is no
+        other's."""
+        try:
+            return link.tick()
+        except Exception as error:
+            self.on_fault(link, error)
+            link.close("channel.protocol-error")
+            return Instant(trio.current_time() + TICK_S)
 
     async def _contest(self, old: OpenLink, fresh: Established) -> str:
         """Why the newcomer must go; empty where it replaces the old link."""

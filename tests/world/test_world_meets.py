@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from nzcore.base.errors import NzError
+from nzcore.base.errors import NzError, UnavailableError
 from nzcore.base.scopes import Scope
 from nzcore.node.config import Channels, Config
 from nzcore.proto.identity.address import Address
@@ -284,6 +284,41 @@ async def test_a_rotated_node_reconnects_under_its_new_epoch_and_the_old_keys_ar
         assert "handshake.older-epoch" in codes(world, bob, "channel.refused")
         await bob.restart()
         assert bob.node.peers.certificate(alice.id).epoch == answer["epoch"], "what was learned is kept"
+
+
+async def test_channels_end_with_the_old_keys_also_where_telling_of_the_new_ones_fails(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await couple(world)
+
+        def disk_full(certificate):
+            raise UnavailableError("store.cannot-write")
+
+        alice.identity._publish = disk_full
+        with pytest.raises(UnavailableError):
+            await alice.call("identity.rotate", mnemonic=alice.words)
+        await world.until_connected((alice, bob))
+        assert bob.node.peers.certificate(alice.id) == alice.identity.certificate
+        assert codes(world, alice, "channel.closed")[-1] == "net.rotated"
+
+
+async def test_a_channel_that_fails_as_it_is_looked_after_takes_no_other_with_it(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await couple(world)
+        carol = await world.add("carol")
+        await world.introduce(alice, carol)
+        await world.until_connected((alice, carol))
+        other = alice.node.channels.links.get(carol.id)
+        one = alice.node.channels.links.get(bob.id).link
+
+        def fail():
+            raise ValueError("a fault of ours")
+
+        one.tick = fail
+        await world.run_for(60)
+        assert one.is_over
+        assert alice.node.channels.links.get(carol.id) is other
+        assert alice.is_connected(bob)  # anew
+        assert [one.value.what for one in world.trace.of("alice", "net.trouble")] == ["a channel failed"]
 
 
 async def test_a_stranger_is_told_why_and_nothing_is_stored_about_it(autojump_clock):

@@ -1,5 +1,8 @@
 """Handlers of the operations on the node's identity."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import trio
 
 from nzcore.control import identity_ops
@@ -46,9 +49,9 @@ def sign(node: Node, args: SignArgs, send: SendItem) -> SignedText:
 
 
 def rotate(node: Node, args: RotateArgs, send: SendItem) -> Identity:
-    with Mnemonic.parse(args.mnemonic) as mnemonic:
-        certificate = node.identity.rotate(mnemonic)
-    return _changed(node, certificate, send)
+    with Mnemonic.parse(args.mnemonic) as mnemonic, _telling(node):
+        node.identity.rotate(mnemonic)
+    return show(node, Nothing(), send)
 
 
 def request(node: Node, args: Nothing, send: SendItem) -> Request:
@@ -57,7 +60,10 @@ def request(node: Node, args: Nothing, send: SendItem) -> Request:
 
 
 def apply(node: Node, args: ApplyArgs, send: SendItem) -> Identity:
-    return _changed(node, node.identity.apply(Certificate.parse_text(args.certificate)), send)
+    answer = Certificate.parse_text(args.certificate)
+    with _telling(node):
+        node.identity.apply(answer)
+    return show(node, Nothing(), send)
 
 
 async def export(node: Node, args: ExportArgs, send: SendItem) -> Export:
@@ -75,10 +81,17 @@ def card(node: Node, args: CardArgs, send: SendItem) -> Card:
     return Card(card=CardMachine.make(node.identity.certificate, tuple(known[:MAX_ADDRESSES])).text)
 
 
-def _changed(node: Node, certificate: Certificate, send: SendItem) -> Identity:
-    node.bus.emit("identity.rotated", certificate.epoch)
-    node.channels.links.close_all("net.rotated")  # the old keys may be in other hands
-    return show(node, Nothing(), send)
+@contextmanager
+def _telling(node: Node) -> Iterator[None]:
+    """Where other keys count afterwards, also if only writing the public copy failed: no channel goes on under the old
+    ones, which may be in other hands and are wiped here."""
+    before = node.identity.certificate
+    try:
+        yield
+    finally:
+        if (now := node.identity.certificate) != before:
+            node.bus.emit("identity.rotated", now.epoch)
+            node.channels.links.close_all("net.rotated")
 
 
 HANDLERS: dict[str, Handler] = {
