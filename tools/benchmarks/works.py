@@ -22,7 +22,7 @@ def works() -> Iterator[list[Work]]:
 
         yield [
             Work("bus", "events/s", "higher", 1, "floor", lambda: work_bus.measure()["one"], floor(1_000_000)),
-            Work("cli-state", "ms", "lower", 6, "python -c pass", lambda: node.state_ms(home()), node.pass_ms),
+            _of_one("cli-state", "ms", "lower", 6, "python -c pass", lambda: node.command_ms(home()), "state pass"),
             Work("ready", "s", "lower", 1, "goal", node.seconds_to_ready, floor(1.0)),
             *_store(),
             Work("ipc", "requests/s", "higher", 1, "floor", lambda: work_ipc.measure()["sequential"], floor(5_000)),
