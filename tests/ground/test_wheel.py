@@ -95,3 +95,12 @@ def test_the_installed_package_is_the_one_that_answers_and_makes_a_node(site, tm
     assert '"node":"nzn1' in shown.stdout
     explained = run(site, tmp_path, str(site / "bin" / "nzcore"), "explain", "base.bad-text")
     assert explained.returncode == 0, explained.stderr
+
+
+def test_the_installed_package_finds_the_modules_that_came_with_it(site, tmp_path):
+    look = "from pathlib import Path; from nzcore.node.modules.search import survey; found = survey(Path('none'))"
+    say = "print(*(one.folder for one in found.values() if one.source == 'bundled' and not one.problem), sep='\\n')"
+    shown = run(site, tmp_path, "-c", f"{look}; {say}")
+    assert shown.stderr == ""
+    expected = {path.parent.name for path in (ROOT / "modules").glob("*/module.toml")}
+    assert {Path(line) for line in shown.stdout.split()} == {site / "nzcore" / "bundled" / name for name in expected}
