@@ -44,8 +44,13 @@ def clean(value: object) -> str:
 
 
 def json_line(value: object) -> str:
-    """One compact line; bytes become hex, anything else unknown its text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_jsonable) + "\n"
+    """One compact line; bytes become hex, anything else unknown its text.
+
+    What no terminal should see is escaped as JSON can: C1 controls, which some obey, directions, what some readers take
+    for the end of the line, and halves of characters.
+    """
+    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_jsonable)
+    return (line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line)) + "\n"
 
 
 def write(text: str) -> None:
@@ -226,6 +231,11 @@ def rich_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> obje
         colours = [f"bold {cell.colour}" if isinstance(cell, Line) and cell.colour else "" for cell in row]
         drawn.add_row(*(Text(clean(cell), style=colour) for cell, colour in zip(row, colours, strict=True)))
     return drawn
+
+
+def _escaped(character: str) -> str:
+    """Only within strings, because all else that JSON consists of is printable."""
+    return json.dumps(character)[1:-1]
 
 
 def _jsonable(value: object) -> str:

@@ -39,6 +39,14 @@ def test_json_is_one_line_and_the_same_value(value: object) -> None:
     assert json.loads(line) == value
 
 
+@given(st.text())
+def test_json_obeys_no_terminal_either_and_is_one_line_for_every_reader(text: str) -> None:
+    line = output.json_line({text: text})
+    assert line[:-1].isprintable()
+    assert line.encode().decode().splitlines() == [line[:-1]]
+    assert json.loads(line) == {text: text}
+
+
 def test_json_is_compact_and_shows_bytes_as_hexadecimal() -> None:
     assert output.json_line({"a": [1, b"\x01\xff"], "ü": "é"}) == '{"a":[1,"01ff"],"ü":"é"}\n'
 
