@@ -1,4 +1,4 @@
-"""Operations on the message fabric: topics, calls at peers, the outbox (spec/control.md §5.9)."""
+"""Operations on the message fabric: topics, calls at peers, the outbox (spec/control.md §5.11)."""
 
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ from nzcore.control.peer_ops import PeerName
 
 Topic = Annotated[str, Meta(description="dotted words", min_length=1, max_length=256)]
 Body = Annotated[Any, Meta(description="texts, numbers, bytes, true, false, null; lists and maps with text keys")]
+Key = Annotated[str, Meta(description="the same key is carried out once", min_length=1, max_length=128)]
 DeliveryIds = Annotated[list[str], Meta(description="as outbox.list gives them", min_length=1, max_length=1000)]
 
 
@@ -36,9 +37,7 @@ class FabricCallArgs(Args, frozen=True, kw_only=True):
     operation: Annotated[str, Meta(description="of a module or of the node there", min_length=3, max_length=128)]
     body: Body = None
     deadline_s: Annotated[float, Meta(description="seconds to wait for the answer", gt=0, le=3600)] = 20.0
-    key: Annotated[str | None, Meta(description="the same key is carried out once", min_length=1, max_length=128)] = (
-        None
-    )
+    key: Key | None = None
 
 
 class FabricAnswer(Struct, frozen=True, kw_only=True):
@@ -66,7 +65,7 @@ class OutboxEntry(Struct, frozen=True, kw_only=True):
 
 
 class OutboxRetryArgs(Args, frozen=True, kw_only=True):
-    ids: Annotated[DeliveryIds | None, Meta(description="null: all")] = None
+    ids: DeliveryIds | None = None
 
 
 class OutboxDropArgs(Args, frozen=True, kw_only=True):

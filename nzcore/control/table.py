@@ -4,6 +4,7 @@ from nzcore.control.channel_ops import CHANNEL_OPERATIONS
 from nzcore.control.config_ops import CONFIG_OPERATIONS
 from nzcore.control.discovery_ops import DISCOVERY_OPERATIONS
 from nzcore.control.envelope_ops import ENVELOPE_OPERATIONS
+from nzcore.control.fabric_ops import FABRIC_OPERATIONS
 from nzcore.control.file_ops import FILE_OPERATIONS
 from nzcore.control.identity_ops import IDENTITY_OPERATIONS
 from nzcore.control.module_ops import MODULE_OPERATIONS
@@ -27,5 +28,6 @@ OPERATIONS: dict[str, AnyOperation] = {
         *FILE_OPERATIONS,
         *PAIR_OPERATIONS,
         *MODULE_OPERATIONS,
+        *FABRIC_OPERATIONS,
     )
 }

@@ -23,6 +23,7 @@ LIFE = [
     *("invite", "join"),
     *("peer add", "peer list", "peer show", "peer connect", "peer ping", "peer discover"),
     *("send", "inbox", "message send", "message list", "pipe", "channel list", "channel rekey", "channel close"),
+    *("topic pub", "topic sub", "call", "outbox list", "outbox retry", "outbox drop"),
     *("peer disconnect", "peer rename", "peer remove"),
     *("module new", "module list", "module show", "module install", "module enable", "module reload"),
     *("module disable", "module remove"),

@@ -29,6 +29,9 @@ DECLARED = {
     "message": {"send", "list"},
     "pipe": {"open"},
     "tube": {"write", "end"},
+    "topic": {"pub", "sub"},
+    "fabric": {"call"},
+    "outbox": {"list", "retry", "drop"},
     "envelope": {"sign", "open", "sender"},
     "module": {"list", "show", "enable", "disable", "reload", "remove", "install", "commands", "operations"},
     "pair": {"invite", "wait", "list", "cancel", "join", "phrase", "confirm"},
@@ -37,6 +40,7 @@ LOCAL = {
     *("identity.sign", "identity.rotate", "identity.request", "identity.apply", "identity.export"),
     *("peer.add", "peer.rename", "peer.remove"),
     *("module.enable", "module.disable", "module.reload", "module.remove", "module.install"),
+    "fabric.call",
     *("file.send", "file.inbox", "pipe.open", "tube.write", "tube.end"),
 }
 
@@ -89,10 +93,12 @@ def test_only_what_takes_a_while_or_goes_on_is_a_stream() -> None:
         "message.list",
         "node.events",
         "node.watch",
+        "outbox.list",
         "pair.phrase",
         "pair.wait",
         "peer.sightings",
         "pipe.open",
+        "topic.sub",
     }
 
 

@@ -27,8 +27,6 @@ REASONS = {
     "handler-failed": Reason("the handler failed at the other node", "ask its owner to look at the log"),
     "failed": Reason("the other node refused the request", "ask its owner"),
     "too-many-waiting": Reason("a peer sends faster than it may before it is answered", "compare the versions of both"),
-    "not-reading": Reason("the peer asks without reading the answers", "nothing: it is dialled again later"),
-    "replaced": Reason("the peer has opened another line", "nothing: the newer one is used"),
     "unknown-peer": Reason("deliveries are for known peers only", "pair first, with `nzcore invite` or `nzcore join`"),
     "taken": Reason("another handler has this name", "stop the module that answers it, or choose another name"),
     "outbox-full": Reason("too much waits for this peer", "see `nzcore outbox list`; retry, or drop what is obsolete"),

@@ -4,7 +4,6 @@ A handler runs in a task of its own; what it raises fails its request and harms 
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import NamedTuple, NoReturn, Protocol
 
 import trio
@@ -113,16 +112,8 @@ class Calls:
     def asked(self, line: Line, number: int, operation: str, deadline_s: float, key: str | None, body: object) -> None:
         """A peer asks."""
         self._served += 1
-        job = line.serving[number] = Job(partial(self._serve, line, number, operation, deadline_s, key, body))
-
-        def expire() -> None:
-            if line.serving.pop(number, None) is not None:
-                job.give_up()
-                line.session.fail(number, "fabric.too-slow")
-                line.flush()
-
-        job.expire = expire
-        self._lines.deadlines.add(expire, trio.current_time() + deadline_s)
+        job = line.serving[number] = _Request(self, line, number, operation, deadline_s, key, body)
+        self._lines.deadlines.add(job, trio.current_time() + deadline_s)
         self._workers.begin(job)
 
     # Small print.
@@ -135,33 +126,15 @@ class Calls:
             return await self._lines.wait(node)
         raise UnavailableError("fabric.no-line", node=node)
 
-    async def _serve(
-        self, line: Line, number: int, operation: str, deadline_s: float, key: str | None, body: object
-    ) -> None:
-        """Carries a request out and answers it, unless it is given up meanwhile."""
-        try:
-            outcome = await self._outcome(line.peer, operation, body, key, deadline_s)
-            await line.wait_room()
-        except Lost:
-            return
-        finally:
-            job = line.serving.pop(number, None)
-            if job is not None and job.expire is not None:
-                self._lines.deadlines.remove(job.expire)
-        if outcome.code:
-            line.session.fail(number, outcome.code, outcome.detail)
-        else:
-            line.session.answer(number, outcome.body)
-        line.flush()
-
     async def _at_home(self, operation: str, packed: bytes, key: str | None, deadline: float) -> tuple[Outcome, object]:
         """A request to this node itself, answered as if a peer with every scope asked."""
         with trio.CancelScope(deadline=deadline):
-            outcome = await self._outcome(self._own, operation, unpack(packed), key, DEADLINE_S)
+            outcome = await self.outcome(self._own, operation, unpack(packed), key, DEADLINE_S)
             return outcome, None if outcome.code else unpack(outcome.body)
         return Outcome(code="fabric.too-slow"), None
 
-    async def _outcome(self, peer: NodeId, operation: str, body: object, key: str | None, deadline_s: float) -> Outcome:
+    async def outcome(self, peer: NodeId, operation: str, body: object, key: str | None, deadline_s: float) -> Outcome:
+        """Carries a request out or, where its key was seen, says how that went."""
         if key is None:
             return await self._carry_out(peer, operation, body)
         place = Place(peer, operation, key)
@@ -209,6 +182,47 @@ class Calls:
             text = f"{type(error).__name__}: {error}"[:500]
             self._bus.emit("fabric.handler-failed", HandlerFailed(operation, peer, text))
             return Outcome(code="fabric.handler-failed")
+
+
+class _Request(Job):
+    """One request of a peer."""
+
+    __slots__ = ("_body", "_calls", "_deadline_s", "_key", "_line", "_number", "_operation")
+
+    def __init__(
+        self, calls: Calls, line: Line, number: int, operation: str, deadline_s: float, key: str | None, body: object
+    ) -> None:
+        super().__init__()
+        self._calls = calls
+        self._line = line
+        self._number = number
+        self._operation = operation
+        self._deadline_s = deadline_s
+        self._key = key
+        self._body = body
+
+    async def work(self) -> None:
+        line, number = self._line, self._number
+        try:
+            outcome = await self._calls.outcome(line.peer, self._operation, self._body, self._key, self._deadline_s)
+            if line.is_crowded:
+                await line.wait_room()
+        except Lost:
+            return
+        finally:
+            line.done(number)
+        if outcome.code:
+            line.session.fail(number, outcome.code, outcome.detail)
+        else:
+            line.session.answer(number, outcome.body)
+        line.flush()
+
+    def expire(self) -> None:
+        line = self._line
+        if line.done(self._number):
+            self.give_up()
+            line.session.fail(self._number, "fabric.too-slow")
+            line.flush()
 
 
 def _checked(operation: str, body: object, deadline_s: float, key: str | None) -> bytes:

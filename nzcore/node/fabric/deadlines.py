@@ -1,30 +1,35 @@
 """Deadlines of many requests, kept by one task: a cancel scope for each would cost more than the request."""
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
-Expire = Callable[[], None]
+
+class Due(Protocol):
+    """Something with a deadline."""
+
+    def expire(self) -> None:
+        """The time has come."""
 
 
 class Deadlines:
-    """What is to be called when a time has come, unless it is removed before."""
+    """What expires when its time has come, unless it is removed before."""
 
     def __init__(self) -> None:
-        self._due: dict[Expire, float] = {}
+        self._due: dict[Due, float] = {}
         self._target = -math.inf  # when the task wakes anyway
         self._news = trio.Event()
 
-    def add(self, expire: Expire, deadline: float) -> None:
-        """Calls `expire` at `deadline`; `deadline` is in the time of the Trio run."""
-        self._due[expire] = deadline
+    def add(self, due: Due, deadline: float) -> None:
+        """Calls `due.expire` at `deadline`, which is in the time of the Trio run."""
+        self._due[due] = deadline
         if deadline < self._target:
             self._news.set()
 
-    def remove(self, expire: Expire) -> None:
+    def remove(self, due: Due) -> None:
         """Harmless where it was called already."""
-        self._due.pop(expire, None)
+        self._due.pop(due, None)
 
     async def run(self) -> None:
         """Keeps the deadlines until cancelled."""
@@ -34,8 +39,8 @@ class Deadlines:
                 with trio.CancelScope(deadline=self._target):
                     await self._news.wait()
                 now = trio.current_time()
-                for expire in [expire for expire, deadline in self._due.items() if deadline <= now]:
-                    del self._due[expire]
-                    expire()
+                for due in [due for due, deadline in self._due.items() if deadline <= now]:
+                    self._due.pop(due, None)
+                    due.expire()
         finally:
             self._target = -math.inf

@@ -37,9 +37,11 @@ class Lost(UnavailableError):
 class _Asked:
     """One task's wait for an answer."""
 
-    __slots__ = ("body", "outcome", "task")
+    __slots__ = ("body", "line", "number", "outcome", "task")
 
-    def __init__(self) -> None:
+    def __init__(self, line: "Line", number: int) -> None:
+        self.line = line
+        self.number = number
         self.task: trio.lowlevel.Task | None = None
         self.body: object = None
         self.outcome: Outcome | None = None
@@ -49,6 +51,14 @@ class _Asked:
             self.outcome, self.body = outcome, body
             if self.task is not None:
                 trio.lowlevel.reschedule(self.task)
+
+    def expire(self) -> None:
+        self.line.drop(self.number)
+        self.settle(_TOO_SLOW)
+
+    def abort(self, _: object) -> trio.lowlevel.Abort:
+        self.line.drop(self.number)
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Line:
@@ -92,30 +102,15 @@ class Line:
         if deadline_s <= 0 or not self.session.can_ask:
             return _TOO_SLOW, None
         number = self.session.ask(operation, body, deadline_s=deadline_s, key=key)
-        asked = self._asked[number] = _Asked()
+        asked = self._asked[number] = _Asked(self, number)
         self.flush()
         if asked.outcome is None:  # else the line has just ended
-
-            def give_up() -> None:
-                if self._asked.pop(number, None) is not None:
-                    self.session.give_up(number)
-                    self._askers.unpark()
-                    self.flush()
-
-            def expire() -> None:
-                give_up()
-                asked.settle(_TOO_SLOW)
-
-            def abort(_: object) -> trio.lowlevel.Abort:
-                give_up()
-                return trio.lowlevel.Abort.SUCCEEDED
-
-            self._deadlines.add(expire, deadline)
+            self._deadlines.add(asked, deadline)
             asked.task = trio.lowlevel.current_task()
             try:
-                await trio.lowlevel.wait_task_rescheduled(abort)
+                await trio.lowlevel.wait_task_rescheduled(asked.abort)
             finally:
-                self._deadlines.remove(expire)
+                self._deadlines.remove(asked)
         assert asked.outcome is not None
         if asked.outcome.code == "fabric.lost":
             raise Lost("fabric.lost", node=self.peer)
@@ -141,6 +136,18 @@ class Line:
         self._unsent_bytes += len(data)
         if self._unsent_bytes > UNREAD_BYTES:
             self.close("channel.control-flood")
+
+    def drop(self, number: int) -> None:
+        """Wants no answer to a request of ours any more."""
+        if self._asked.pop(number, None) is not None:
+            self.session.give_up(number)
+            self._askers.unpark()
+            self.flush()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether answers have to wait."""
+        return self._unsent_bytes > ROOM_BYTES or self.is_over
 
     async def wait_room(self) -> None:
         """Waits while much is unsent. *Raises* Lost when the line ends."""
@@ -180,12 +187,19 @@ class Line:
                 handle(self, event)
         self.flush()
 
+    def done(self, number: int) -> bool:
+        """A request of theirs is no longer carried out; whether it was."""
+        job = self.serving.pop(number, None)
+        if job is None:
+            return False
+        self._deadlines.remove(job)
+        return True
+
     def _give_up(self, number: int) -> None:
         """Nobody wants the answer to a request of theirs any more."""
         job = self.serving.pop(number, None)
         if job is not None:
-            if job.expire is not None:
-                self._deadlines.remove(job.expire)
+            self._deadlines.remove(job)
             job.give_up()
 
     def _settle(self, number: int, outcome: Outcome, body: object = None) -> None:

@@ -3,8 +3,8 @@
 A job that is given up is cancelled with its worker's scope; the worker gets a new one.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -14,18 +14,22 @@ IDLE = 8
 """Workers that are kept while there is nothing to do."""
 
 
-class Job:
+class Job(ABC):
     """Something to be carried out once; `give_up` cancels it, at any time."""
 
-    __slots__ = ("_is_over", "_worker", "expire", "work")
+    __slots__ = ("_is_over", "_worker")
 
-    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
-        """`work` is a crash boundary: it raises nothing but cancellation."""
-        self.work = work
-        self.expire: Callable[[], None] | None = None
-        """What happens when it takes too long; whoever set it removes it."""
+    def __init__(self) -> None:
         self._worker: _Worker | None = None
         self._is_over = False
+
+    @abstractmethod
+    async def work(self) -> None:
+        """What is to be done. A crash boundary: raises nothing but cancellation."""
+
+    @abstractmethod
+    def expire(self) -> None:
+        """It takes too long."""
 
     def give_up(self) -> None:
         """Harmless where it is done."""

@@ -96,6 +96,9 @@ class FrameCutter:
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads that `data` completes. *Raises* PeerError `fabric.bad-frame` for an empty or too large one."""
         held = self._held
+        size = len(data) - HEAD_BYTES
+        if not held and 0 < size <= self._max_bytes and data[:HEAD_BYTES] == size.to_bytes(HEAD_BYTES, "big"):
+            return [data[HEAD_BYTES:]]  # one frame, whole: what mostly comes
         held += data
         payloads: list[bytes] = []
         at, end = 0, len(held)
@@ -121,6 +124,8 @@ def decode(payload: bytes) -> Frame:
     if not isinstance(frame, list) or not frame or type(frame[0]) is not int:
         raise PeerError("fabric.bad-frame")
     kind, fields = frame[0], frame[1:]
+    if kind == REPLY and len(fields) == 2 and _is_number(fields[0]):
+        return frame
     if kind in (SUBSCRIBE, UNSUBSCRIBE):
         checks: Sequence[Callable[[object], bool]] = (is_pattern, _is_bool) * (len(fields) // 2)
         checks = checks if kind == SUBSCRIBE else (is_pattern,) * len(fields)
