@@ -62,6 +62,24 @@ def test_arguments_of_another_shape_are_refused_and_the_place_is_named(raw: obje
     assert refused.value.message.startswith("bad arguments: ")
 
 
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"name": ""}, "bad arguments: name: it is empty"),
+        ({"name": 1}, "bad arguments: name: expected text, got whole number"),
+        ({"name": "net", "force": "yes"}, "bad arguments: force: expected true or false, got text"),
+        ({"force": True}, "bad arguments: name is missing"),
+        ({"name": "net", "sudo": True}, "bad arguments: there is no sudo"),
+        ([], "bad arguments: expected map, got list"),
+    ],
+)
+def test_wrong_arguments_are_told_in_the_words_of_whoever_typed_them(raw: object, message: str) -> None:
+    with pytest.raises(PeerError) as refused:
+        admit(OWNER, "service.stop", raw)
+    assert refused.value.message == message
+    assert refused.value.hint == "nzcore schema service.stop shows what it takes"
+
+
 def test_a_refusal_carries_its_verdict_and_says_its_reasons() -> None:
     with pytest.raises(PeerError) as refused:
         admit(STRANGER, "node.state", {})
