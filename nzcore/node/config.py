@@ -182,11 +182,11 @@ def store(path: Path, name: str, value: SettingValue) -> Config:
     text = _read(path)
     before = find(_convert(_parsed(text, path), path), name)
     try:
-        fresh = _amended(text, name, _parse(value) if isinstance(value, str) and before.type != "text" else value)
+        fresh = _amended(text, name, _read_as(before.type, value) if isinstance(value, str) else value)
         # What the next start will read, not what the editor believes to have written.
         config = msgspec.convert(tomllib.loads(fresh), Config)
     except (ValueError, TOMLKitError, RecursionError) as error:  # of msgspec, tomllib, tomlkit and of encodings
-        raise UsageError("node.bad-setting", f"{name} cannot be {_brief(value)}: {_plain(error)}") from error
+        raise UsageError("node.bad-setting", _unfit(before, value, error)) from error
     if len(fresh.encode()) > CONFIG_BYTES:
         raise UsageError("node.bad-setting", f"{name} is too long: settings have {CONFIG_BYTES} bytes together")
     replace(path, fresh.encode())
@@ -237,8 +237,26 @@ def _convert(values: dict[str, object], path: Path) -> Config:
         raise UnavailableError("node.damaged-config", f"{path}: {_plain(error)}") from error
 
 
+def _read_as(type_name: str, text: str) -> object:
+    """A value as TOML would read it; what is no TOML is text, and for a list, texts between commas."""
+    if type_name == "text":
+        return text
+    value = _parse(text)
+    if type_name == "list of text" and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _unfit(setting: Setting, value: object, error: Exception) -> str:
+    """Why a value can't be a setting's; another type is said in the words of `config list`."""
+    why = _plain(error).partition(" - at ")[0]
+    if ", got " in why or why.startswith("invalid enum value"):
+        return f"{setting.name} is of type {setting.type}, which {_brief(value)} is not"
+    why = why.replace("expected int", "expected a number").replace("expected float", "expected a number")
+    return f"{setting.name} cannot be {_brief(value)}: {why}"
+
+
 def _parse(text: str) -> object:
-    """A value as TOML would read it; anything that is not TOML is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):

@@ -36,6 +36,36 @@ def test_a_value_of_another_type_is_refused_and_nothing_is_written(tmp_path: Pat
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("tcp://127.0.0.1:4000", ["tcp://127.0.0.1:4000"]),
+        ("tcp://127.0.0.1:4000, tcp://[::1]:4000", ["tcp://127.0.0.1:4000", "tcp://[::1]:4000"]),
+        ('["tcp://127.0.0.1:4000"]', ["tcp://127.0.0.1:4000"]),
+        ("", []),
+    ],
+)
+def test_a_list_is_written_as_it_is_shown_or_as_toml_has_it(tmp_path: Path, text: str, addresses: list[str]) -> None:
+    stored = config.store(tmp_path / "config.toml", "net.listen", text)
+    assert config.find(stored, "net.listen").value == addresses
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("net.mdns", "maybe", "net.mdns is of type true|false, which 'maybe' is not"),
+        ("log.level", "loud", "log.level is of type debug|info|warning|error, which 'loud' is not"),
+        ("files.at_once", "999", "files.at_once cannot be '999': expected a number <= 64"),
+    ],
+)
+def test_what_a_setting_cannot_be_is_said_in_the_words_of_its_type(
+    tmp_path: Path, key: str, value: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        config.store(tmp_path / "config.toml", key, value)
+    assert refused.value.message == message
+
+
 def test_an_unknown_setting_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError) as caught:
         config.find(config.Config(), "log.levle")
