@@ -37,7 +37,9 @@ LOG_BYTES = 4096
 
 
 def check_home(home: Home) -> list[Check]:
-    """Examines a home without opening its vault, whether its node runs or not."""
+    """Examines a home without opening its vault, whether its node runs or not; of one that is absent, only that."""
+    if not home.exists() and not os.path.exists(home.vault):
+        return [_check("home", lambda: _home(home))]
     return [_check(name, look) for name, look in _home_checks(home)]
 
 
@@ -66,7 +68,7 @@ def _home_checks(home: Home) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "log", lambda: _log(home)
     yield "disk", lambda: _disk(home)
     yield "clock", _clock
-    yield "socket", lambda: f"commands reach the node at {socket_path(home.path)}"
+    yield "socket", lambda: f"commands find a running node at {socket_path(home.path)}"
 
 
 class _Finding(Exception):
