@@ -34,6 +34,20 @@ def test_a_node_shows_who_it_is_running_or_not(
         assert (shown["node"], shown["identity"]) == (made["node"], made["identity"])
 
 
+def test_who_a_sealed_node_is_needs_no_passphrase(run: Run, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("open sesame\n")
+    secret.chmod(0o600)
+    home = tmp_path / "home"
+    made = run("--home", home, "--json", "init", "--passphrase-file", secret).json
+    public = run("--home", home, "--json", "identity", "show")
+    assert public.json["node"] == made["node"]
+    assert public.out == run("--home", home, "--json", "identity", "show", "--passphrase-file", secret).out
+    (home / "certificate").write_text("nonsense")
+    ended = run("--home", home, "--json", "identity", "show")
+    assert (ended.code, ended.error["code"]) == (1, "identity.bad-text")
+
+
 def test_a_signature_verifies_anywhere_and_for_this_file_and_node_only(
     run: Run, home: str, node: dict[str, Any], letter: Path, tmp_path: Path, resting: tuple[Path, dict[str, Any]]
 ) -> None:
@@ -98,6 +112,11 @@ def test_a_rotation_by_request_never_brings_the_words_to_the_node(
     after = run("--home", home, "--json", "identity", "apply", tmp_path / "answer").json
     assert (after["node"], after["epoch"]) == (made["node"], answer["epoch"])
     assert after["sign_key"] != before["sign_key"]
+
+
+def test_no_certificate_at_all_is_a_slip(resting: tuple[Path, dict[str, Any]]) -> None:
+    ended = spawn("--home", str(resting[0]), "--json", "identity", "apply")
+    assert (ended.code, ended.error["code"]) == (2, "cli.no-certificate")
 
 
 def test_an_export_is_the_same_node_elsewhere(run: Run, resting: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

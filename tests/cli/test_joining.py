@@ -84,6 +84,16 @@ def test_a_picture_of_a_ticket_does_the_same(pair: tuple[str, str], tmp_path: Pa
     assert are_peers(pair)
 
 
+def test_a_file_with_a_ticket_does_the_same(pair: tuple[str, str], tmp_path: Path, run: Run) -> None:
+    alice, bob = pair
+    ticket = run("--home", alice, "--json", "invite", "--no-wait").json["ticket"]
+    (tmp_path / "ticket.txt").write_text(f"{ticket[:60]}\n  {ticket[60:]}\n")
+    assert run("--home", bob, "--json", "join", tmp_path / "ticket.txt").code == 0
+    (tmp_path / "letter.txt").write_text("dear bob")
+    ended = run("--home", bob, "--json", "join", tmp_path / "letter.txt")
+    assert (ended.code, ended.error["code"]) == (2, "cli.nothing-to-join")
+
+
 def test_two_cards_do_the_same(pair: tuple[str, str], run: Run) -> None:
     for home, other in (pair, pair[::-1]):
         card = run("--home", other, "identity", "card").out

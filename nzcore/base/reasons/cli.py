@@ -21,6 +21,7 @@ REASONS = {
     ),
     "home-exists": Reason("there is a node already", "use it, or choose another folder with --home DIR"),
     "words-not-confirmed": Reason("the words were not given back", "run init again and write the words down"),
+    "no-certificate": Reason("there is no certificate", "name the file that `nzcore identity sign` answered with"),
     "no-mnemonic": Reason("the 24 words are needed", "--mnemonic-file F (- for standard input)"),
     "not-ready": Reason("the node did not become ready", "nzcore logs and nzcore doctor tell more"),
     "timeout": Reason("it took longer than allowed", "give it longer with --timeout S; nzcore doctor tells more"),

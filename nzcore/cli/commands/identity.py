@@ -54,7 +54,10 @@ def command() -> None:
 @click.pass_obj
 def show(session: Session, passphrase_file: str | None) -> None:
     """Show who this node is."""
-    session.show(_ask(session, "identity.show", {}, passphrase_file), _facts)
+    if passphrase_file is None and session.home.needs_passphrase():  # what the certificate says is public
+        session.show(session.ask("identity.show", otherwise=lambda: _certified(session)), _facts)
+    else:
+        session.show(_ask(session, "identity.show", {}, passphrase_file), _facts)
 
 
 @command.command("sign", example="nzcore identity sign words.txt > words.sig")
@@ -144,7 +147,10 @@ def request(session: Session, passphrase_file: str | None) -> None:
 @click.pass_obj
 def apply(session: Session, certificate: str, passphrase_file: str | None) -> None:
     """Take up the keys that an answered request certifies; CERTIFICATE is the answer's file, or - or its text."""
-    args = {"certificate": text_or_file(certificate, "nz")}
+    text = text_or_file(certificate, "nz")
+    if not text:
+        raise CommandLineError("cli.no-certificate")
+    args = {"certificate": text}
     session.show(_ask(session, "identity.apply", args, passphrase_file), _facts)
 
 
@@ -209,6 +215,22 @@ def card(session: Session, qr: bool, no_addresses: bool, passphrase_file: str | 
     """Show the node's public card: its certificate and addresses."""
     made = _ask(session, "identity.card", {"addresses": not no_addresses}, passphrase_file)
     session.show(made, lambda shown: [_qr(shown["card"]), shown["card"]] if qr else [shown["card"]])
+
+
+def _certified(session: Session) -> dict[str, Any]:
+    """As `identity.show`, from the certificate alone. *Raises* as `Home.require` and `Certificate.parse_text` do."""
+    from nzcore.proto.identity.certificate import Certificate
+
+    session.home.require()
+    certificate = Certificate.parse_text(read_text(str(session.home.certificate)))
+    return {
+        "node": certificate.node.text,
+        "identity": certificate.root.text,
+        "name": certificate.name,
+        "epoch": certificate.epoch,
+        "sign_key": certificate.sign_key.hex(),
+        "dh_key": certificate.dh_key.hex(),
+    }
 
 
 def _ask(session: Session, operation: str, args: dict[str, Any], passphrase_file: str | None) -> Any:

@@ -41,7 +41,7 @@ _WORKS = {
 @click.option("--cancel", metavar="TID", help="Take a ticket back.")
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
-    """Invite another node: a ticket that works once.
+    """Invite another node: a ticket, as text and QR code.
 
     Whoever has it can become a peer until it expires, so hand it over with care. The other side types `nzcore join`,
     or scans the QR code.

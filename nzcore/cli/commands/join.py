@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +24,7 @@ _TEXTS = ("nz:", "nzc:")
 
 
 @declare("join", example="nzcore --home bob invite --no-wait | nzcore join")
-@click.argument("what", metavar="[TICKET|CARD|NAME|-]", required=False)
+@click.argument("what", metavar="[TICKET|CARD|FILE|NAME|-]", required=False)
 @click.option("--image", metavar="F", help="Read the ticket or card from a picture of its QR code.")
 @click.option("--name", metavar="N", help="What to call the other node here; without it, as it calls itself.")
 @click.option("--no-sync", is_flag=True, help="Don't let them see whom you trust with what.")
@@ -38,7 +39,7 @@ _TEXTS = ("nz:", "nzc:")
 )
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
-    """Join another node: by its ticket, its card, or three words.
+    """Join another node: by ticket, card, picture or phrase.
 
     Without an argument, the ticket is asked for, or read from standard input, so that it stays out of the list of
     processes. With NAME, both sides type `nzcore join` and the other's name, and compare three words; with --json, each
@@ -72,10 +73,20 @@ def _text(session: Session, options: dict[str, Any]) -> str:
     if what is None and is_interactive(session):
         text = str(click.prompt("ticket, card or name", err=True))
     else:
-        text = read_text("-") if what in (None, "-") else str(what)
+        text = read_text("-") if what in (None, "-") else _named(str(what))
     text = "".join(text.split())
     if not text:
         raise CommandLineError("cli.nothing-to-join")
+    return text
+
+
+def _named(what: str) -> str:
+    """What stands in the line, or in the file of that name. *Raises* CommandLineError `cli.nothing-to-join`."""
+    if what.lower().startswith(_TEXTS) or not Path(what[:255]).is_file():
+        return what
+    text = read_text(what)
+    if not text.lower().startswith(_TEXTS):
+        raise CommandLineError("cli.nothing-to-join", f"there is neither a ticket nor a card in {what}")
     return text
 
 
