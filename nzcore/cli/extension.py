@@ -72,6 +72,8 @@ class Root(Group):
         session = ctx.find_object(Session) or Session()
         known: dict[str, Described] = ctx.find_root().meta.setdefault(__name__, {})  # asked once a command line
         home = str(session.home.path)
+        if not session.home.exists():  # and nothing is imported to learn that
+            return {"modules": {}, "commands": []}
         if home not in known:
             try:
                 known[home] = session.call("module.commands", wait_s=_WAIT_S)

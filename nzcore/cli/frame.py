@@ -125,7 +125,7 @@ class Group(Command, click.Group):
 
     def summaries(self) -> dict[str, str]:
         """Name and summary of each command, without importing any."""
-        own = {name: command.get_short_help_str(60) for name, command in self.commands.items()}
+        own = {name: command.get_short_help_str(200) for name, command in self.commands.items()}
         return {name: entry.summary for name, entry in self.late.items()} | own
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -132,6 +132,11 @@ def test_a_command_that_only_asks_imports_nothing_slow(home: str, words: tuple[s
     assert imported("--home", home, *words) == ([], 0)
 
 
+@pytest.mark.parametrize("group", ["identity", "service", "peer", "channel", "module", "message", "config"])
+def test_help_of_a_group_cuts_no_summary(run: Run, group: str) -> None:
+    assert not [line for line in run(group, "--help").out.splitlines()[1:] if line.endswith("...")]
+
+
 def test_a_summary_in_the_table_is_the_command_s_own() -> None:
     context = nzcore_command.make_context("nzcore", ["--version"])
     for name, entry in COMMANDS.items():

@@ -64,7 +64,9 @@ def test_services_are_listed_and_shown(run: Run, home: str) -> None:
     for service in listed:
         assert {"strategy", "requires", "last_error"} <= set(service)
         assert run("--home", home, "--json", "service", "show", service["name"]).json["name"] == service["name"]
-        assert service["name"] in run("--home", home, "service", "show", service["name"]).out
+        shown = run("--home", home, "service", "show", service["name"]).out
+        assert service["name"] in shown
+        assert "['" not in shown  # a list is shown as people write one
     assert run("--home", home, "service", "list").out.startswith("SERVICE")
 
 

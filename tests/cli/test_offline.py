@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Callable
@@ -166,13 +167,27 @@ def test_a_unit_is_written_for_systemd_and_not_overwritten(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     made = run("--home", home, "service", "install", "--json").json
     unit = Path(made["unit"])
-    assert unit == tmp_path / "config/systemd/user/nzcore-my-home-100.service"
+    assert unit.parent == tmp_path / "config/systemd/user"
+    assert re.fullmatch(r"nzcore-my-home-100-[0-9a-f]{8}\.service", unit.name)
     text = unit.read_text()
     assert "Type=notify" in text
     assert f'--home "{str(home).replace("%", "%%")}" up' in text
     again = run("--home", home, "service", "install", "--json")
     assert (again.code, again.error["code"]) == (1, "cli.file-exists")
     assert run("--home", home, "service", "install", "--force").code == 0
+
+
+def test_homes_that_systemd_can_not_name_have_units_of_their_own(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    names = set()
+    for name in ("дом", "家", "bob"):
+        make_home(tmp_path / name)
+        names.add(Path(run("--home", tmp_path / name, "service", "install", "--json").json["unit"]).name)
+    assert len(names) == 3
+    assert "nzcore-bob.service" in names
+    assert all(name.isascii() for name in names)
 
 
 def test_a_unit_of_a_sealed_home_hands_the_passphrase_as_a_credential(

@@ -30,7 +30,7 @@ REASONS = {
     "not-up": Reason("the node's services do not run", "start the node with `nzcore up -d`"),
     "not-ready": Reason("the node could not start", "`nzcore doctor` examines the home"),
     "needs-running": Reason("this needs a running node", "start it with `nzcore up -d`"),
-    "essential-service": Reason("the node does not work without this service", "say --force if you mean it"),
+    "essential-service": Reason("the node does not work without this service", "add --force if you mean it"),
     "damaged-secret": Reason(
         "network.secret does not hold a network's secret",
         "it is one line of 64 hexadecimal digits, the same on all nodes of the network; without the file, none is needed",

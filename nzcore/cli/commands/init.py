@@ -136,7 +136,8 @@ def _show_and_ask_back(mnemonic: "Mnemonic") -> None:
     words = mnemonic.words
     for rest in reversed(range(_ROUNDS)):
         with _own_screen():
-            click.echo("These 24 words are your identity. Write them down; nobody can tell you them again.\n", err=True)
+            output.say("These 24 words are your identity. Write them down; nobody can tell you them again.")
+            output.say("")
             rows = len(words) // 3
             for row in range(rows):
                 line = "".join(f"{row + 1 + col * rows:>4}. {words[row + col * rows]:<12}" for col in range(3))

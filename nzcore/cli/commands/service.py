@@ -1,5 +1,6 @@
 """`nzcore service …`: the supervised parts of a node, and the node as a service of systemd."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -119,13 +120,12 @@ def _change(session: Session, operation: str, args: dict[str, Any]) -> None:
 
 
 def _table(services: list[dict[str, Any]]) -> Iterator[output.Block]:
-    yield output.Table(
-        ("service", "state", "since", "restarts", "what", "last error"),
-        [
-            (s["name"], s["state"], output.ago(s["since_s"]), s["restarts"], s["summary"], s.get("last_error"))
-            for s in services
-        ],
-    )
+    columns = ["service", "state", "since", "restarts", "what"]
+    rows = [[s["name"], s["state"], output.ago(s["since_s"]), s["restarts"], s["summary"]] for s in services]
+    if any(s.get("last_error") for s in services):  # else its empty column would squeeze the others
+        columns.append("last error")
+        rows = [[*row, s.get("last_error")] for row, s in zip(rows, services, strict=True)]
+    yield output.Table(columns, rows)
 
 
 def _one_line(service: dict[str, Any]) -> Iterator[output.Block]:
@@ -144,17 +144,26 @@ def _details(service: dict[str, Any]) -> Iterator[output.Block]:
             ("requires", ", ".join(service["requires"])),
             ("restart", service["restart"]),
             ("strategy", service["strategy"]),
-            *(service.get("facts") or {}).items(),
+            *((name, _fact(value)) for name, value in (service.get("facts") or {}).items()),
         ]
     )
 
 
+def _fact(value: object) -> str:
+    """A service's own fact in a line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _unit_path(home: Path) -> Path:
-    """`nzcore.service` for the usual home; another home's unit carries its folder's name."""
+    """`nzcore.service` for the usual home; another's unit carries its folder's name, as far as systemd can."""
     from nzcore.node.home import default_home
 
     base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    plain = "".join(c if c.isalnum() else "-" for c in home.name).strip("-") or "home"
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in home.name).strip("-") or "home"
+    if plain != home.name:  # others may look the same
+        plain = f"{plain[:64]}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}"
     name = "nzcore" if home == default_home() else f"nzcore-{plain}"
     return base / "systemd" / "user" / f"{name}.service"
 

@@ -80,7 +80,7 @@ def _address(ctx: click.Context, param: click.Parameter, text: str) -> str:
     try:
         return Address.parse(text if "://" in text else f"tcp://{text}").text
     except NzError as error:
-        raise click.BadParameter(f"{text!r} is {error.message}: write tcp://host:port", ctx, param) from None
+        raise click.BadParameter(f"{text!r}: {error.message}; write tcp://host:port", ctx, param) from None
 
 
 def _foreground(session: Session, passphrase: str | None, net: Net) -> int:
