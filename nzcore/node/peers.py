@@ -278,6 +278,7 @@ class PeerBook:
                     await self._write(node, self._peers[node])
                 except BaseException:
                     self._unsaved.add(node)  # for whoever saves next
+                    self._amended.set()
                     raise
 
     def _amend(self, node: NodeId, peer: Peer) -> None:
