@@ -30,7 +30,7 @@ def reach_of(host: str) -> Reach:
     try:
         ip = ip_address(host)
     except ValueError:
-        return Reach.LOCAL if host == "localhost" else Reach.PUBLIC
+        return Reach.LOCAL if host == "localhost" or host.endswith(".localhost") else Reach.PUBLIC  # RFC 6761 §6.3
     if ip.is_loopback:
         return Reach.LOCAL
     if ip.is_link_local or ip.is_private:

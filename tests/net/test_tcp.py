@@ -89,6 +89,20 @@ async def test_a_wire_that_lingers_gives_up_on_a_peer_that_never_ends(pair, monk
     assert not near.ends
 
 
+async def test_a_connection_that_is_gone_before_it_is_looked_at_is_a_wire_that_ends(nursery):
+    class Gone(socket.socket):
+        """As on systems that refuse options on a connection which the other side has reset."""
+
+        def setsockopt(self, *args):
+            raise OSError(errno.EINVAL, "invalid argument")
+
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    ear = Ear(TcpWire(Gone(fileno=ours.detach()), "tcp://192.0.2.1:1", nursery.start_soon))
+    with trio.fail_after(5):
+        await ear.until(lambda: bool(ear.ends))
+
+
 async def test_out_of_descriptors_the_listener_waits_and_goes_on(nursery, autojump_clock):
     class Scarce:
         """A listening socket in a process that for a while has no descriptor left."""

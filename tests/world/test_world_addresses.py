@@ -54,7 +54,16 @@ async def test_claims_are_bounded_and_the_newest_are_kept(autojump_clock):
 
 @pytest.mark.parametrize(
     "claim",
-    ["tcp://127.0.0.1:7001", "tcp://[::1]:7001", "tcp://localhost:7001", "quic://10.1.1.1:1", "tcp://0.0.0.0:1", ""],
+    [
+        "tcp://127.0.0.1:7001",
+        "tcp://[::1]:7001",
+        "tcp://localhost:7001",
+        "tcp://0x7f000001:7001",
+        "tcp://a.localhost:1",
+        "quic://10.1.1.1:1",
+        "tcp://0.0.0.0:1",
+        "",
+    ],
 )
 async def test_what_would_lead_elsewhere_or_nowhere_is_not_kept(autojump_clock, claim):
     async with World(4) as world:

@@ -14,6 +14,7 @@ ADDRESS_BYTES = 272  # `tcp://`, a DNS name of 253 characters, `:`, a port, and 
 _FORM = re.compile(
     r"tcp://(?:\[(?P<six>[0-9A-Fa-f:]{2,39})(?:%(?P<scope>[0-9A-Za-z._-]{1,15}))?\]|(?P<host>[0-9A-Za-z.-]{1,253})):(?P<port>0|[1-9][0-9]{0,4})"
 )
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # resolvers take the second for one too: 0x7f000001 is 127.0.0.1 to them
 _LABEL = re.compile(r"[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?")  # letters, digits, inner hyphens (RFC 1123)
 
 
@@ -64,7 +65,7 @@ def _six(digits: str, scope: str | None) -> str:
 
 def _four_or_name(host: str) -> str:
     labels = host.split(".")
-    if labels[-1].isdigit():  # no top-level domain is a number: this wants to be IPv4
+    if _NUMBER.fullmatch(labels[-1]):  # no top-level domain is a number: this wants to be IPv4
         try:
             return str(IPv4Address(host))
         except ValueError:
