@@ -11,6 +11,7 @@ from tools.proofs.report import Report
 
 CRASHES = 200
 FAULTS = 1000
+KILLS = 50
 
 
 def _fuzz(options: argparse.Namespace) -> list[Report]:
@@ -25,6 +26,10 @@ def _faults(options: argparse.Namespace) -> list[Report]:
     return _elsewhere("faults", "tools.prove_faults", options.count or FAULTS, options.seed)
 
 
+def _fabric(options: argparse.Namespace) -> list[Report]:
+    return _elsewhere("fabric", "tools.prove_fabric_kill", options.count or KILLS, options.seed)
+
+
 def _vectors(_options: argparse.Namespace) -> list[Report]:
     return vectors.prove()
 
@@ -37,6 +42,7 @@ PROOFS: Mapping[str, tuple[str, Callable[[argparse.Namespace], list[Report]]]] =
     "vectors": ("every vector comes out the same when it is made again", _vectors),
     "crash": ("the store is killed at its writes and opens with what it had committed", _crash),
     "faults": ("seeded faults in services and subscribers; the node serves on", _faults),
+    "fabric": ("two nodes are killed while one delivers to the other; nothing is lost, nothing handled twice", _fabric),
     "soak": ("thousands of connects leave no task, no descriptor and no memory behind", _soak),
     "fuzz": ("any bytes into any parser end in a value or PeerError", _fuzz),
 }
