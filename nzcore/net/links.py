@@ -53,6 +53,13 @@ class Refused(NamedTuple):
     code: str
 
 
+class Unreachable(NamedTuple):
+    """Value of `peer.unreachable`: the first dial in a row that failed."""
+
+    peer: NodeId
+    code: str
+
+
 class Rekeyed(NamedTuple):
     """Value of `channel.rekeyed`: how many times by now."""
 

@@ -7,7 +7,6 @@ handlers, dials, keepers; nothing outlives `run`.
 import random
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple
 
 import trio
 
@@ -22,7 +21,7 @@ from nzcore.net.dialler import DialFailed, race
 from nzcore.net.doorkeeper import Doorkeeper, DoorSettings
 from nzcore.net.joining import Joining, Knock
 from nzcore.net.link import Flusher
-from nzcore.net.links import Links, NetTrouble, OpenLink, Refused, refuse
+from nzcore.net.links import Links, NetTrouble, OpenLink, Refused, Unreachable, refuse
 from nzcore.net.local import Local
 from nzcore.net.meeting import Met, meet
 from nzcore.net.protocols import Protocols, StreamHandler
@@ -43,13 +42,6 @@ CONNECT_S = 20.0
 
 REPLY_BYTES = 1 << 20
 """Largest reply that `call` takes, unless told otherwise."""
-
-
-class Unreachable(NamedTuple):
-    """Value of `peer.unreachable`: the first dial in a row that failed."""
-
-    peer: NodeId
-    code: str
 
 
 class _Flight:
@@ -147,9 +139,10 @@ class ChannelManager:
     async def connect(self, node: NodeId, *, timeout_s: float = CONNECT_S) -> OpenLink:
         """The channel to a peer, dialled where there is none yet.
 
-        *Raises* DialFailed with the reason and each attempt's; UnavailableError `net.too-slow`.
+        *Raises* DialFailed with the reason and each attempt's, `net.kept-closed`; UnavailableError `net.too-slow`.
         """
-        self._paused.discard(node)
+        if node in self._paused:
+            raise DialFailed("net.kept-closed", node=node)
         one = self.links.get(node)
         if one is not None:
             await trio.lowlevel.checkpoint()
@@ -168,7 +161,7 @@ class ChannelManager:
         return flight.link
 
     def disconnect(self, node: NodeId, code: str = "channel.disconnected") -> bool:
-        """Closes the channel to a peer and keeps it closed, whoever dials, until `connect`; whether there was one."""
+        """Closes the channel to a peer and keeps it closed, whoever dials, until `resume`; whether there was one."""
         self._paused.add(node)
         flight = self._flights.get(node)
         if flight is not None:
@@ -179,6 +172,11 @@ class ChannelManager:
             one.link.close(code)
         return one is not None
 
+    def resume(self, node: NodeId) -> None:
+        """Ends what `disconnect` began: the owner's to say, not that of whoever has something to send."""
+        self._paused.discard(node)
+        self.nudge(node)
+
     def keep(self, node: NodeId) -> None:
         """Keeps a channel to this peer up, as far as it can be reached. Harmless when repeated."""
         if node not in self._keepers:
@@ -187,7 +185,8 @@ class ChannelManager:
             self._keepers[node] = keeper
 
     def release(self, node: NodeId) -> None:
-        """Ends `keep`; an open channel stays."""
+        """Ends `keep`, and `disconnect` too; an open channel stays."""
+        self._paused.discard(node)
         keeper = self._keepers.pop(node, None)
         if keeper is not None:
             keeper.scope.cancel()

@@ -23,6 +23,7 @@ async def echo(stream):
 
 async def exchange(alice, bob):
     """A connect, a stream that is used to its end, and a close."""
+    alice.node.channels.resume(bob.id)
     await alice.node.channels.connect(bob.id)
     async with await alice.node.channels.open_stream(bob.id, "/test/echo/1") as stream:
         await stream.send_all(bytes(20_000))
@@ -65,7 +66,7 @@ async def test_a_caller_that_is_cancelled_leaves_nothing_open(autojump_clock):
 
 def streams(node, other):
     link = node.node.channels.links.get(other.id)
-    return [] if link is None else link.link.streams()
+    return [] if link is None else [one for one in link.link.streams() if one.protocol == "/test/echo/1"]
 
 
 async def meeting(kind, networks):

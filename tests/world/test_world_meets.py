@@ -162,6 +162,32 @@ async def test_a_channel_that_the_owner_closed_stays_closed_until_the_owner_open
         await world.until_connected((alice, bob))
 
 
+async def test_whoever_has_something_to_send_does_not_open_what_the_owner_closed(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await couple(world)
+        await bob.call("peer.disconnect", peer="alice")
+        for attempt in (
+            bob.call("message.send", peer="alice", text="are you there?"),
+            bob.node.channels.open_stream(alice.id, "/test/any/1"),
+        ):
+            with pytest.raises(NzError) as refused:
+                await attempt
+            assert refused.value.code == "net.kept-closed"
+        checks = await bob.call("peer.doctor", peer="alice")
+        assert (checks[-1]["check"], checks[-1]["ok"]) == ("handshake", False)
+        await world.run_for(60)
+        assert not bob.is_connected(alice)
+
+
+async def test_a_peer_that_is_disconnected_removed_and_added_again_connects(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await couple(world)
+        await bob.call("peer.disconnect", peer="alice")
+        await bob.call("peer.remove", peer="alice")
+        await bob.call("peer.add", card=await alice.card())
+        await world.until_connected((alice, bob))
+
+
 async def test_a_peer_that_is_added_and_removed_at_once_harms_nobody(autojump_clock):
     async with World(1) as world:
         alice, bob = await world.add("alice"), await world.add("bob")

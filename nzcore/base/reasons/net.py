@@ -17,6 +17,9 @@ REASONS = {
     "too-many-half-open": Reason("too many connections have not proved anything yet", "wait a moment"),
     "too-fast": Reason("one network opens connections too fast", "wait a moment"),
     "not-connected": Reason("there is no channel to this peer", "connect with `nzcore peer connect`"),
+    "kept-closed": Reason(
+        "the owner of this node keeps the channel closed", "`nzcore peer connect PEER` opens it again"
+    ),
     "protocol-taken": Reason("this protocol is served already", "two modules can't serve one protocol: disable one"),
     "not-running": Reason("the network service is not running", "`nzcore service start net` starts it"),
     "reply-too-long": Reason("a reply longer than was asked for", "the other side is faulty or hostile"),

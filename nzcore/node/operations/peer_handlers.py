@@ -1,6 +1,5 @@
 """Handlers of the operations on peers."""
 
-
 from typing import Any
 
 import trio
@@ -53,6 +52,7 @@ async def add(node: Node, args: PeerAddArgs, send: SendItem) -> PeerDetails:
 
 async def connect(node: Node, args: PeerConnectArgs, send: SendItem) -> PeerDetails:
     peer_id = node.peers.find(args.peer)
+    node.channels.resume(peer_id)
     await node.channels.connect(peer_id, timeout_s=args.timeout_s)
     return details(node, peer_id)
 
