@@ -7,11 +7,12 @@ from nzcore.base.errors import PeerError
 from nzcore.base.ids import NodeId
 from nzcore.codec.frames import pack, unpack
 from nzcore.crypto.keys import AgreementPublic, KemPublic
-from nzcore.proto.handshake.machine import EXPORT_LABEL, Established, Initiator, Responder
+from nzcore.proto.handshake.machine import Established, Initiator, Responder
 from nzcore.proto.handshake.payload import encode_payload
 from nzcore.proto.handshake.preface import Mode, Preface, ticket_id, ticket_psk, window_key
 from nzcore.proto.identity.certificate import Flags
 from nzcore.proto.identity.node_keys import NodeKeys
+from nzcore.proto.noise.kernel import CHANNEL_EXPORT
 from tools.vectors import noise
 from tools.vectors.handshake_cast import (
     BOOTS,
@@ -41,7 +42,7 @@ def generate() -> dict[str, object]:
     return {
         "specification": "spec/handshake.md",
         "comment": "values are hex except names, modes and flags; secrets here are published and must never be used",
-        "export_label": EXPORT_LABEL,
+        "export_label": CHANNEL_EXPORT,
         "kem": {
             "seed": noise.seed("kem", 64).hex(),
             "randomness": noise.seed("kem randomness").hex(),

@@ -21,11 +21,10 @@ from nzcore.proto.channel.config import (
 )
 from nzcore.proto.channel.frames import REKEY
 from nzcore.proto.channel.records import RecordReader, RecordWriter
-from nzcore.proto.noise.kernel import Handshake, Transport, rekey_handshake
+from nzcore.proto.noise.kernel import CHANNEL_EXPORT, Handshake, Transport, rekey_handshake
 
 PROLOGUE_LABEL = b"NZ-REKEY-01\0"
 PSK_LABEL = b"NZ-CHANNEL-01 rekey\0"
-EXPORT_LABEL = "NZ-CHANNEL-01 export"
 
 
 class Step(IntEnum):
@@ -228,12 +227,12 @@ class Rekey:
             handshake = self._new_handshake(initiator=False)
             self._read_empty(handshake, message)
             self._send(Step.M2, handshake.write_message())
-            self._pending = handshake.split(EXPORT_LABEL)
+            self._pending = handshake.split(CHANNEL_EXPORT)
             self._writer.switch(self._pending.send)
         elif act is Act.FINISH:
             assert self._handshake is not None
             self._read_empty(self._handshake, message)
-            fresh = self._handshake.split(EXPORT_LABEL)
+            fresh = self._handshake.split(CHANNEL_EXPORT)
             self._reader.switch(fresh.receive)
             self._send(Step.DONE, b"")
             self._writer.switch(fresh.send)

@@ -28,7 +28,7 @@ from nzcore.proto.handshake.preface import (
 from nzcore.proto.handshake.verdict import Directory, Policy, identify, judge
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.node_keys import NodeKeys
-from nzcore.proto.noise.kernel import CHANNEL_MESSAGES, Handshake, Transport, channel_handshake
+from nzcore.proto.noise.kernel import CHANNEL_EXPORT, CHANNEL_MESSAGES, Handshake, Transport, channel_handshake
 
 MESSAGE1_S = 2
 """Seconds that a responder waits for preface and message 1, which travel together."""
@@ -36,7 +36,6 @@ MESSAGE1_S = 2
 HANDSHAKE_S = 10
 """Seconds that either side grants the whole handshake."""
 
-EXPORT_LABEL = "NZ-CHANNEL-01 export"
 LENGTH_BYTES = 2
 FIRST, SECOND, THIRD = CHANNEL_MESSAGES
 """Bytes of the three messages beyond their payloads; the first has none."""
@@ -264,7 +263,7 @@ class Initiator(_Machine):
             raise PeerError(verdict.refusal, certificate=certificate, evidence=verdict.evidence)
         self._queue(noise.write_message(self._payload))
         return Established(
-            transport=noise.split(EXPORT_LABEL),
+            transport=noise.split(CHANNEL_EXPORT),
             certificate=certificate,
             boot=said.boot,
             version=said.version,
@@ -330,7 +329,7 @@ class Responder(_Machine):
         mode, tid = preface
         verdict = judge(certificate, self._keys.certificate, self._directory, self._policy, mode, tid)
         return Established(
-            transport=noise.split(EXPORT_LABEL),
+            transport=noise.split(CHANNEL_EXPORT),
             certificate=certificate,
             boot=said.boot,
             version=said.version,

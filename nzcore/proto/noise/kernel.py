@@ -9,6 +9,7 @@ from nzcore.proto.noise.handshake import MESSAGE_BYTES, Handshake, OneWayTranspo
 from nzcore.proto.noise.patterns import TAG_BYTES, parse
 
 __all__ = [
+    "CHANNEL_EXPORT",
     "CHANNEL_MESSAGES",
     "ENVELOPE_BYTES",
     "MESSAGE_BYTES",
@@ -22,6 +23,9 @@ __all__ = [
     "envelope_sender",
     "rekey_handshake",
 ]
+
+CHANNEL_EXPORT = "NZ-CHANNEL-01 export"
+"""Label under which a channel's handshake and each rekey export the secret that the next rekey builds on."""
 
 _CHANNEL = parse("XXhfs+psk0")
 _REKEY = parse("NNhfs+psk0")

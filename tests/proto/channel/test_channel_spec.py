@@ -8,7 +8,6 @@ from nzcore.base.reasons import channel as reasons
 from nzcore.proto.channel import config, frames, liveness
 from nzcore.proto.channel.config import ChannelConfig
 from nzcore.proto.channel.rekey import (
-    EXPORT_LABEL,
     INITIATOR,
     PROLOGUE_LABEL,
     PSK_LABEL,
@@ -19,6 +18,7 @@ from nzcore.proto.channel.rekey import (
     Step,
 )
 from nzcore.proto.channel.streams import NEXT, Half, Turn
+from nzcore.proto.noise.kernel import CHANNEL_EXPORT
 
 ROOT = Path(__file__).parents[3]
 SPEC = (ROOT / "spec" / "channel.md").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def test_limits_and_defaults_are_as_the_specification_says() -> None:
 def test_labels_stand_in_the_specification() -> None:
     for label in (PROLOGUE_LABEL, PSK_LABEL):
         assert f'"{label[:-1].decode()}" ‖0‖' in SPEC
-    assert f"`{EXPORT_LABEL}`" in SPEC
+    assert f"`{CHANNEL_EXPORT}`" in SPEC
 
 
 def test_the_worked_example_is_the_vector() -> None:

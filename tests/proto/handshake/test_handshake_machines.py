@@ -5,8 +5,7 @@ import pytest
 from nzcore.base.errors import PeerError, UsageError
 from nzcore.base.reasons import catalogue
 from nzcore.crypto.hashing import sha256
-from nzcore.proto.channel import rekey
-from nzcore.proto.handshake import machine, verdict
+from nzcore.proto.handshake import verdict
 from nzcore.proto.handshake.machine import Initiator, Responder, State
 from nzcore.proto.handshake.payload import Introduction
 from nzcore.proto.handshake.preface import Mode, Preface, ticket_id
@@ -356,10 +355,6 @@ def test_a_representation_tells_no_secret() -> None:
     dialler = dial(mode=Mode.TICKET, ticket_secret=TICKET)
     assert repr(dialler) == "<Initiator, MESSAGE 2>"
     assert repr(answer()) == "<Responder, PREFACE>"
-
-
-def test_the_channel_exports_under_the_same_label() -> None:
-    assert machine.EXPORT_LABEL == rekey.EXPORT_LABEL
 
 
 def test_a_known_certificate_is_verified_once_and_a_refused_one_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

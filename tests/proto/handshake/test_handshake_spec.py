@@ -11,6 +11,7 @@ from nzcore.base.reasons import catalogue
 from nzcore.proto.handshake import machine, payload, preface, verdict
 from nzcore.proto.handshake.machine import INITIATOR, RESPONDER, Row, State
 from nzcore.proto.identity.certificate import Certificate
+from nzcore.proto.noise.kernel import CHANNEL_EXPORT
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "spec" / "handshake.md").read_text(encoding="utf-8")
@@ -64,7 +65,7 @@ def test_limits_and_deadlines_are_those_of_the_code() -> None:
         f"| `boot` | bin | {payload.BOOT_BYTES} bytes |",
         f"| `version` | str | 1–{payload.MAX_CHARACTERS} characters",
         f"at most {payload.MAX_FEATURES}, each of 1–{payload.MAX_CHARACTERS} characters",
-        f'"{machine.EXPORT_LABEL}"',
+        f'"{CHANNEL_EXPORT}"',
         f"the last\n{verdict.REMEMBERED:,} that were good",
     ):
         assert sentence in TEXT
