@@ -20,6 +20,9 @@ LATELY_S = 3600.0
 """Seconds for which a network that authenticated may use the reserved slots."""
 
 
+TOLD_BURST = 50
+"""Refusals told on the bus at once; in the long run one a second: strangers must not wash the log away."""
+
 V = TypeVar("V")
 
 
@@ -42,6 +45,7 @@ class Doorkeeper:
         self._total = 0
         self._allowance: OrderedDict[str, tuple[float, Instant]] = OrderedDict()
         self._known: OrderedDict[str, Instant] = OrderedDict()
+        self._tell, self._told_at, self._untold = float(TOLD_BURST), Instant(0.0), 0
 
     @property
     def half_open(self) -> int:
@@ -71,6 +75,17 @@ class Doorkeeper:
             del self._half_open[network]
         if proved:
             _remember(self._known, network, now)
+
+    def tell(self, now: Instant) -> int | None:
+        """Whether a refusal is told: how many before it were not, or None where it is not told either."""
+        self._tell = min(float(TOLD_BURST), self._tell + now - self._told_at)
+        self._told_at = now
+        if self._tell < 1:
+            self._untold += 1
+            return None
+        self._tell -= 1
+        untold, self._untold = self._untold, 0
+        return untold
 
     def _spend(self, network: str, now: Instant) -> None:
         """Token bucket: `burst` at once, `rate_per_s` in the long run."""

@@ -51,6 +51,8 @@ class Refused(NamedTuple):
 
     host: str
     code: str
+    untold: int = 0
+    """How many before it were not told, because they came too fast."""
 
 
 class Unreachable(NamedTuple):

@@ -262,7 +262,7 @@ class ChannelManager:
             proved = await self._settle(wire, met, host)
         except NzError as error:
             wire.close(abort=True)
-            self._bus.emit("channel.refused", Refused(host, error.code))
+            self._tell_refused(host, error.code)
         except Exception as error:  # a crash boundary: a fault of ours in one connection is no other's
             wire.close(abort=True)
             self._bus.emit("net.trouble", NetTrouble("an incoming connection failed", repr(error)[:500]))
@@ -278,7 +278,7 @@ class ChannelManager:
         refusal = fresh.refusal or await self._redeem(fresh)
         if refusal:
             refuse(wire, met, self._local, refusal)
-            self._bus.emit("channel.refused", Refused(host, refusal))
+            self._tell_refused(host, refusal)
             if fresh.certificate.final:
                 self._book.learn(fresh.certificate)
             return False
@@ -288,6 +288,10 @@ class ChannelManager:
         self._book.learn(fresh.certificate)
         await self.links.adopt(wire, met)
         return True
+
+    def _tell_refused(self, host: str, code: str) -> None:
+        if (untold := self._door.tell(Instant(trio.current_time()))) is not None:
+            self._bus.emit("channel.refused", Refused(host, code, untold))
 
     async def _redeem(self, fresh: Established) -> str:
         """Bounded: a disk that hangs must not keep a place at the door."""

@@ -26,6 +26,9 @@ MAX_BUFFERS = 512
 LINGER_S = 5.0
 """Seconds that a closing wire waits for its last bytes to be taken and for the other side's end."""
 
+MAX_LINGERING = 128
+"""Wires of the process that linger at once: who is refused goes on holding a descriptor, and no place at the door."""
+
 BACKLOG = 128
 PAUSE_S = 0.1
 """Seconds before accepting again when the process has no descriptor left."""
@@ -37,6 +40,9 @@ _receive_buffer = memoryview(bytearray(RECEIVE_BYTES))
 
 class TcpWire:
     """A connected TCP socket as a wire. `close` closes the socket; so does its end."""
+
+    lingering = 0
+    """How many of all wires linger."""
 
     def __init__(self, sock: socket.socket, remote: str, spawn: Spawn) -> None:
         """Takes over a connected socket. `spawn` starts the reader, and a writer whenever the socket is full."""
@@ -122,6 +128,18 @@ class TcpWire:
         return False
 
     async def _linger(self, left: list[Buffer]) -> None:
+        """`_await_end`, unless too many do: then what the system has taken is all that is sent."""
+        if TcpWire.lingering < MAX_LINGERING:
+            TcpWire.lingering += 1
+            try:
+                await self._await_end(left)
+            finally:
+                TcpWire.lingering -= 1
+                self._shut()
+        else:
+            self._shut()
+
+    async def _await_end(self, left: list[Buffer]) -> None:
         """Sends what is left and waits for the other side's end: closing with bytes unread would send RST, and that
         destroys what is still on its way, the reason in CLOSE first of all."""
         sock = self._sock
@@ -141,8 +159,6 @@ class TcpWire:
                             break
         except OSError:
             pass
-        finally:
-            self._shut()
 
     def _shut(self) -> None:
         if self._sock.fileno() >= 0:
