@@ -111,6 +111,8 @@ class Links:
         """Told what each peer says of itself when its channel opens."""
         self.on_changed: Callable[[NodeId], None] = lambda node: None
         """Told of each peer whose link was opened or closed."""
+        self.on_evidence: Callable[[NodeId, str, bytes], None] = lambda node, code, detail: None
+        """Told of each node that refuses this one and shows why: with its code, and what CLOSE said beside it."""
         self.barred: Callable[[Established], str] = lambda fresh: ""
         """Why a node whose handshake is over may have no link, beside a lack of trust; "" where it may."""
 
@@ -202,6 +204,8 @@ class Links:
         if one is not None and one.link is link:
             del self._open[link.peer]
             self._tell_change(link.peer)
+        if by_remote and link.detail:
+            self.on_evidence(link.peer, code, link.detail)
         if link.was_greeted:
             self._bus.emit("channel.closed", Closed(link.peer, code, by_remote))
         elif one is not None and one.link is link and not one.initiator:  # whoever dials is told by `connect`

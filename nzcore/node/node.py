@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import trio
 
 import nzcore
-from nzcore.base.errors import UnavailableError
+from nzcore.base.errors import PeerError, UnavailableError
 from nzcore.base.ids import NodeId
 from nzcore.control.node_ops import ServiceBrief
 from nzcore.control.node_ops import State as NodeState
 from nzcore.crypto.random import random_bytes
 from nzcore.kernel import Backoff, Bus, Service, Supervisor
 from nzcore.kernel.states import RESTING, State
+from nzcore.net.links import Alarm
 from nzcore.net.local import Local
 from nzcore.net.manager import ChannelManager
 from nzcore.net.transport import Transport
@@ -39,8 +40,10 @@ from nzcore.node.tickets import Tickets
 from nzcore.node.tubes import Pipes, Tubes
 from nzcore.proto.channel.hello import Hello
 from nzcore.proto.handshake.payload import BOOT_BYTES, Introduction
+from nzcore.proto.handshake.verdict import read_evidence
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.card import MAX_ADDRESSES
+from nzcore.proto.identity.certificate import Certificate, Order, compare
 from nzcore.proto.trust.view import TrustView
 from nzcore.store.kv import KV
 
@@ -119,6 +122,9 @@ class Node:
         self.modules = modules_of(self)
         self.watchers.append(lambda: self.modules.problems)
         self.channels.links.on_greeted = self._greeted
+        self.channels.links.on_evidence = self._shown
+        self._replaced_by: Certificate | None = None
+        self.watchers.append(self._replaced)
         self._rng = rng
         self._supervisor: Supervisor | None = None
         self._ready_at: float | None = None
@@ -239,6 +245,21 @@ class Node:
     def _greeted(self, node: NodeId, hello: Hello) -> None:
         self.pairing.greet(node, hello)
         self.discovery_keys.greeted(node, hello.dk)
+
+    def _shown(self, node: NodeId, code: str, detail: bytes) -> None:
+        """A peer refuses this node and shows a certificate of it that we do not have (spec/handshake.md §8)."""
+        try:
+            self._replaced_by = read_evidence(self.identity.certificate, detail)
+        except PeerError as error:
+            code = error.code
+        self.bus.emit("peer.alarm", Alarm(node, code))
+
+    def _replaced(self) -> tuple[str, ...]:
+        shown = self._replaced_by
+        if shown is None or compare(self.identity.certificate, shown) not in (Order.NEWER, Order.FORKED):
+            return ()
+        what = "retired" if shown.final else f"given other keys (epoch {shown.epoch})"
+        return (f"this node was {what} elsewhere, and its peers refuse it; see `nzcore explain handshake.older-epoch`",)
 
     def _check_started(self, supervisor: Supervisor) -> None:
         for info in supervisor.list():

@@ -6,11 +6,13 @@ import trio
 from nzcore.base.errors import NzError, UnavailableError
 from nzcore.base.scopes import Scope
 from nzcore.node.config import Channels, Config
+from nzcore.node.identity import LocalIdentity
+from nzcore.node.secrets import Secrets
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.card import Card
 from nzcore.testing.network import Conditions
 from nzcore.testing.seeded import run_seeded
-from nzcore.testing.world import World
+from nzcore.testing.world import MemorySafe, World
 
 
 async def couple(world, **config):
@@ -310,6 +312,36 @@ async def test_a_rotated_node_reconnects_under_its_new_epoch_and_the_old_keys_ar
         assert "handshake.older-epoch" in codes(world, bob, "channel.refused")
         await bob.restart()
         assert bob.node.peers.certificate(alice.id).epoch == answer["epoch"], "what was learned is kept"
+
+
+async def test_a_node_that_was_replaced_elsewhere_tells_its_owner(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await couple(world)
+        backup = alice.safe.contents
+        await alice.call("identity.rotate", mnemonic=alice.words)
+        await world.run_for(5)
+        assert alice.node.problems() == []
+        await alice.crash()
+        alice.identity = LocalIdentity(MemorySafe(backup), Secrets.decode(backup), clock=alice.wall_time)
+        await alice.start()
+        await world.run_for(10)
+        assert not alice.is_connected(bob)
+        assert ["other keys" in one for one in alice.node.problems()] == [True]
+        assert "handshake.older-epoch" in codes(world, alice, "peer.alarm")
+        await world.run_for(120)  # an epoch later than that of the keys it does not have
+        await alice.call("identity.rotate", mnemonic=alice.words)
+        await world.until_connected((alice, bob))
+        assert alice.node.problems() == []
+
+
+async def test_evidence_of_another_node_is_not_believed(autojump_clock):
+    async with World(1) as world:
+        alice, bob = await couple(world)
+        evidence = bob.identity.certificate.encoded
+        bob.node.channels.links.get(alice.id).link.close("handshake.older-epoch", evidence)
+        await world.run_for(1)
+        assert codes(world, alice, "peer.alarm") == ["handshake.bad-evidence"]
+        assert alice.node.problems() == []
 
 
 async def test_channels_end_with_the_old_keys_also_where_telling_of_the_new_ones_fails(autojump_clock):
