@@ -5,7 +5,17 @@ from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
 
-from tools.benchmarks import node, work_bus, work_channel, work_dial, work_files, work_handshake, work_ipc, work_store
+from tools.benchmarks import (
+    node,
+    work_bus,
+    work_channel,
+    work_dial,
+    work_fabric,
+    work_files,
+    work_handshake,
+    work_ipc,
+    work_store,
+)
 from tools.benchmarks.row import Better, Figure, Measure, Work
 
 IDLE_KIB = 32.0
@@ -28,6 +38,7 @@ def works() -> Iterator[list[Work]]:
             Work("ipc", "requests/s", "higher", 1, "floor", lambda: work_ipc.measure()["sequential"], floor(5_000)),
             *_channel(),
             *_handshake(),
+            *_fabric(),
             _files(),
         ]
 
@@ -89,6 +100,22 @@ def _handshake() -> list[Work]:
         return Work(name, "/s", "higher", goal, "bare cryptography", ours, work_handshake.measure_bare, "µs")
 
     return [work("handshake", 0.8, work_dial.concurrent), work("handshake-single", 0.5, work_dial.single)]
+
+
+def _fabric() -> list[Work]:
+    """Two processes over TCP loopback, handlers in Python on both sides of both."""
+    ours, theirs = (_figure(one, "per_s", "cpu_us") for one in (work_fabric.publish, work_fabric.zmq))
+    request = _of_one(
+        "fabric-request",
+        "µs p50",
+        "lower",
+        1.6,
+        "the channel's own",
+        work_fabric.request_reply,
+        "p50_us channel_p50_us",
+    )
+    publish = Work("fabric-publish", "messages/s", "higher", 0.8, "pyzmq CURVE PUB/SUB", ours, theirs, "µs")
+    return [publish, request]
 
 
 _UNITS = {"bulk": ("MB/s", "s/GB"), "request": ("µs p50", "µs"), "messages": ("messages/s", "µs")}

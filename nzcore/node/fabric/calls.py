@@ -175,7 +175,7 @@ class Calls:
                 raise PeerError("fabric.out-of-scope", f"{operation} needs the scope {answer.scope.value}")
             else:
                 result = await answer.handler(peer, body)
-            return Outcome(packed_body(builtins(result)))
+            return Outcome(packed_body(result if type(result) is bytes else builtins(result)))
         except NzError as error:
             return Outcome(code=error.code, detail=error.message)
         except Exception as error:

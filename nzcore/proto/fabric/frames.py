@@ -71,8 +71,9 @@ def encode(kind: int, *fields: object) -> bytes:
 
 def encode_with_body(kind: int, fields: Sequence[object], body: bytes) -> bytes:
     """A frame whose last field is packed already."""
-    head = b"".join(map(pack, (kind, *fields)))
-    return framed(bytes([0x92 + len(fields)]) + head + body)
+    head = pack([kind, *fields])
+    size = len(head) + len(body)
+    return b"".join((size.to_bytes(HEAD_BYTES, "big"), bytes([head[0] + 1]), head[1:], body))  # one element more
 
 
 def encode_publications(items: Sequence[bytes]) -> bytes:
@@ -125,7 +126,11 @@ def decode(payload: bytes) -> Frame:
         raise PeerError("fabric.bad-frame")
     kind, fields = frame[0], frame[1:]
     if kind == REPLY and len(fields) == 2 and _is_number(fields[0]):
-        return frame
+        return frame  # these two are what a line mostly carries
+    if kind == REQUEST and len(fields) == 5:
+        number, operation, deadline, key, _ = fields
+        if _is_number(number) and is_operation(operation) and _is_deadline(deadline) and _is_key(key):
+            return frame
     if kind in (SUBSCRIBE, UNSUBSCRIBE):
         checks: Sequence[Callable[[object], bool]] = (is_pattern, _is_bool) * (len(fields) // 2)
         checks = checks if kind == SUBSCRIBE else (is_pattern,) * len(fields)

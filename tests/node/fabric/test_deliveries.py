@@ -265,7 +265,7 @@ async def test_a_store_that_fails_keeps_nothing_and_acknowledges_nothing(autojum
             await trio.lowlevel.checkpoint()
             raise UnavailableError("store.closed")
 
-        bob.kv.write = fail  # type: ignore[method-assign]  # the disk is full
+        bob.kv.write = fail  # type: ignore[method-assign,assignment]  # the disk is full
         await alice.node.fabric.deliver(bob.id, TOPIC, "tea")
         await world.run_for(3)
         assert [one.code for one in alice.node.fabric.outbox.all()] == ["fabric.not-kept"]

@@ -8,6 +8,7 @@ import pytest
 
 from nzcore.base.errors import PeerError
 from nzcore.proto.fabric.seen import Numbers
+from nzcore.proto.fabric.session import Session
 from tools.vectors import fabric
 from tools.vectors.__main__ import made
 
@@ -41,6 +42,6 @@ def test_the_example_of_the_specification_is_real() -> None:
     spec = (FILE.parents[1] / "spec" / "fabric.md").read_text(encoding="utf-8")
     assert "REQUEST 1 maths.add" in spec
     request = bytes.fromhex("00000014") + b"\x96\x03\x01\xa9maths.add" + bytes.fromhex("cd1388c0920203")
-    session = fabric.Session({})
+    session = Session({})
     session.receive(fabric.GREETING)
     assert session.receive(request)[0][1:6] == (1, "maths.add", 5.0, None, [2, 3])
