@@ -181,6 +181,13 @@ def test_a_module_that_is_disabled_says_so_when_its_command_is_typed(run: Run, t
     assert run("--home", tooled, "--json", "toool", "each").error["code"] == "cli.usage"
 
 
+def test_an_enabled_module_runs_again_when_the_node_does(run: Run, tooled: str) -> None:
+    assert run("--home", tooled, "down").code == 0
+    assert run("--home", tooled, "--json", "tool", "each").error["code"] == "cli.usage"
+    assert spawn("--home", tooled, "up", "-d", "--listen", "tcp://127.0.0.1:0", "--no-mdns").code == 0
+    assert run("--home", tooled, "tool", "each", "--count", "1").out == "number  0\n"
+
+
 def test_new_writes_a_module_and_refuses_what_is_there_or_no_name(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,11 @@
 """What a module was granted works, and is its own."""
 
+import pytest
 import trio
 
 from nzcore.base.errors import NzError
 from nzcore.module import Scope
-from nzcore.testing import pair_with, run_module
+from nzcore.testing import ask, pair_with, run_module
 
 from .conftest import provides, write
 
@@ -236,3 +237,93 @@ class Main(Module):
                 await trio.lowlevel.checkpoint()
         await world.settle()
         assert got == list(range(500))
+
+
+LISTENER = """
+from collections.abc import AsyncIterator
+
+
+class Main(Module):
+    heard: list = []
+
+    @service
+    async def listen(self):
+        async with self.context.subscribe("peer.*") as events:
+            async for event in events:
+                self.heard.append((event.topic, event.value))
+
+    @service
+    async def receive(self):
+        async with self.context.fabric.subscribe("talk.*") as messages:
+            async for message in messages:
+                self.heard.append((message.topic, message.body, message.origin))
+
+    @received("talk.*")
+    async def fail(self, message):
+        raise ValueError(message.body)
+
+    @operation(scope=Scope.MESSAGE)
+    async def count(self, to: int) -> AsyncIterator[int]:
+        "Count."
+        for number in range(to):
+            yield number
+
+    @operation
+    async def follow(self) -> None:
+        "Try to call a stream."
+        await self.context.call("ears.count", to=2)
+
+    @operation
+    async def tidy(self) -> list[str]:
+        "Write and delete."
+        await self.context.files.write("a", b"x")
+        await self.context.files.delete("a")
+        await self.context.files.delete("never there")
+        await self.context.sleep(5)
+        return list(await self.context.files.list())
+
+    @operation
+    async def hurry(self) -> None:
+        "Tick too often."
+        async for _ in self.context.every(0):
+            pass
+"""
+
+
+async def test_subscriptions_streams_for_peers_and_time(tmp_path, autojump_clock):
+    folder = write(
+        tmp_path / "ears",
+        LISTENER,
+        capabilities=[
+            "bus:subscribe:peer.*",
+            "fabric:talk.*",
+            "fabric:ears.count",
+            "call:ears.count",
+            "files",
+            "timer",
+        ],
+        tables=provides("count", "follow", "tidy", "hurry", services=("listen", "receive")),
+    )
+    async with pair_with(folder) as (world, alice, bob):
+        await world.run_for(2)
+        bob.node.bus.emit("peer.x", (1, "two"))
+        await alice.node.fabric.publish("talk.low", {"n": 7})
+        await world.run_for(2)
+        heard = bob.node.modules.running["ears"].loaded.kind.heard
+        assert ("talk.low", {"n": 7}, alice.id) in heard
+        assert [value for topic, *value in heard if topic == "peer.x"] == [[(1, "two")]]
+        assert world.trace.of("bob", "module.ears.trouble")[0].value.error == "ValueError: {'n': 7}"
+        assert await ask(alice, bob, "ears.count", to=3) == [0, 1, 2]
+        assert await code_of(ask(alice, bob, "ears.count", to=2000)) == "module.bad-handler"
+        assert await code_of(bob.call("ears.follow")) == "module.bad-handler"
+        began = world.now
+        assert await bob.call("ears.tidy") == []
+        assert world.now - began >= 5
+        assert await code_of(bob.call("ears.hurry")) == "module.bad-handler"
+        assert bob.node.supervisor.info("module-ears").restarts == 0
+
+
+async def code_of(awaitable):
+    with pytest.raises(NzError) as refused:
+        await awaitable
+    return refused.value.code
