@@ -30,6 +30,12 @@ from nzcore.node.plain import plain
 SERVICE_PREFIX = "module-"
 TRACE_CHARACTERS = 8192
 
+ITEMS = 1024
+"""Items of a stream that a peer is answered with, at once and whole."""
+
+DELIVERY_S = 60.0
+"""Seconds that a handler may take for one delivery, which is then tried again."""
+
 
 class Failure(NamedTuple):
     """Value of `module.NAME.trouble`: something of a module raised; `trace` is the end of its traceback."""
@@ -263,12 +269,6 @@ class ModuleService(Service):
         self._table.drop(self)
         for scope in tuple(self._visits):
             scope.cancel()
-
-
-ITEMS = 1024
-"""Items of a stream that a peer is answered with, at once and whole."""
-
-DELIVERY_S = 60.0
 
 
 async def _drain(method: Callable[..., Any], arguments: dict[str, Any], send: SendItem) -> None:
