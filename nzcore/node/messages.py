@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
+from typing import NamedTuple
 
 import trio
 from msgspec import Struct
@@ -20,6 +21,7 @@ from nzcore.node.peers import PeerBook
 from nzcore.store.kv import KV, Delete, Put
 
 PROTOCOL = "/nz/message/1"
+ARRIVAL = "message"
 NAMESPACE = "messages"
 TEXT_BYTES = 16 << 10
 """Longest text in UTF-8: a letter, not a file."""
@@ -51,13 +53,23 @@ class Heard(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True):
-    """A received message as it is kept; also the value of `message.received`."""
+    """A received message as it is kept, and told to those who show messages."""
 
     peer: NodeId
     id: bytes
     text: str
     at: float
     """Seconds since 1970 by this node's clock: the sender's word on time is not asked for."""
+
+
+class Received(NamedTuple):
+    """Value of `message.received`: without the text, because what goes over the node's bus stands in its log."""
+
+    peer: NodeId
+    id: bytes
+    at: float
+    size: int
+    """Bytes of the text."""
 
 
 class Messages:
@@ -78,6 +90,8 @@ class Messages:
         self._clock = clock
         self._allowance: dict[NodeId, tuple[float, float]] = {}  # messages that may come now, and when that was true
         self._taking = trio.Lock()
+        self.arrivals = Bus()
+        """Each `Message` as it arrives, under the topic ARRIVAL."""
 
     def open(self) -> Callable[[], None]:
         """Takes messages until the result is called."""
@@ -117,7 +131,8 @@ class Messages:
             name = f"{peer.text}/{int(message.at * 1000):015d}-{said.id.hex()}"
             drop = [Delete(NAMESPACE, old) for old in own[: max(0, len(own) + 1 - KEPT)]]
             await kv.write([Put(NAMESPACE, name, pack(builtins(message))), *drop])
-        self._bus.emit("message.received", message)
+        self.arrivals.emit(ARRIVAL, message)
+        self._bus.emit("message.received", Received(peer, message.id, message.at, len(message.text.encode())))
         return message
 
     async def _serve(self, stream: Stream) -> None:

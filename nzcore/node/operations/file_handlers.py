@@ -30,7 +30,7 @@ from nzcore.node.files.records import Page
 from nzcore.node.files.sending import Outgoing
 from nzcore.node.files.source import Survey, survey_stream
 from nzcore.node.files.together import together
-from nzcore.node.messages import Message
+from nzcore.node.messages import ARRIVAL, Message
 from nzcore.node.node import Node
 from nzcore.node.operations.handler import Handler
 from nzcore.node.tubes import Tube, check_name
@@ -150,7 +150,7 @@ async def send_message(node: Node, args: MessageSendArgs, send: SendItem) -> Mes
 
 async def list_messages(node: Node, args: MessageListArgs, send: SendItem) -> None:
     peer = None if args.peer is None else node.peers.find(args.peer)
-    async with node.bus.subscribe("message.received", capacity=FOLLOWED, overflow="drop_oldest") as arriving:
+    async with node.messages.arrivals.subscribe(ARRIVAL, capacity=FOLLOWED, overflow="drop_oldest") as arriving:
         kept = [message for message in await node.messages.all() if peer in (None, message.peer)]
         for message in kept[-args.last :] if args.last else kept:
             await send(_message(node, message))

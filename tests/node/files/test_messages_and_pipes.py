@@ -10,7 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from nzcore.base.errors import NzError, PeerError, UsageError
 from nzcore.base.ids import NodeId
 from nzcore.codec.frames import pack, unpack
-from nzcore.node.messages import BURST, KEPT, TEXT_BYTES, Said, plain_text
+from nzcore.node.messages import BURST, KEPT, TEXT_BYTES, Received, Said, plain_text
+from nzcore.node.plain import plain
 from nzcore.node.tubes import MAX_TUBES
 
 from .transfers import pair, stream
@@ -110,6 +111,16 @@ async def test_a_flood_is_refused_and_pushes_out_only_the_floods_own(tmp_path: P
         kept = await bob.node.messages.all()
         assert sum(one.peer == alice.id for one in kept) == KEPT
         assert [one.text for one in kept if one.peer == other] == ["mine"]
+
+
+async def test_what_is_written_stands_in_no_event_and_so_in_no_log(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with pair(tmp_path) as (world, alice, _):
+        await alice.call("message.send", peer="bob", text="for your eyes only")
+        await world.run_for(1)
+        (told,) = world.trace.of("bob", "message.received")
+        assert isinstance(told.value, Received)
+        assert (told.value.peer, told.value.size) == (alice.id, 18)
+        assert not [one for one in world.trace if "your eyes" in str(plain(one.value))]
 
 
 async def test_a_peer_without_the_scope_sends_no_message(tmp_path: Path, autojump_clock: MockClock) -> None:
