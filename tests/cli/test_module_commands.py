@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Run, python, spawn, start_node
+from .terminal import Terminal
 
 pytestmark = pytest.mark.real
 
@@ -93,6 +94,23 @@ def test_enabling_asks_and_without_anybody_there_it_needs_yes(run: Run, tooled: 
     assert {one["name"]: one["state"] for one in run("--home", tooled, "--json", "module", "list").json}[
         "hello"
     ] == "found"
+
+
+def test_a_person_sees_what_a_module_asks_for_and_may_say_no(run: Run, tooled: str) -> None:
+    with Terminal("--home", tooled, "module", "enable", "profile") as terminal:
+        seen = terminal.expect("let profile do this? [y/N]:")
+        for words in ("kv:profiles", "sign in your node's name", "a module that means ill can do more than this"):
+            assert words in seen
+        terminal.enter("n")
+        assert terminal.end() == 130
+    shown = run("--home", tooled, "--json", "module", "show", "profile").json
+    assert shown["state"] == "found"
+    with Terminal("--home", tooled, "module", "enable", "profile") as terminal:
+        terminal.expect("let profile do this? [y/N]:")
+        terminal.enter("y")
+        assert terminal.end() == 0
+        assert "profile: running" in terminal.shown
+    assert run("--home", tooled, "module", "remove", "profile", "--data", "--yes").code == 0
 
 
 def test_show_says_what_it_asks_for_and_what_it_adds(run: Run, tooled: str) -> None:
