@@ -71,7 +71,7 @@ _README = """\
 
 A module for nzcore. `module.toml` says what it is called, asks for and adds; `@FILE@.py` is what it does.
 
-    python -m pytest                  its test, on two nodes in one process
+    python -m pytest                  its test, on two nodes in one process (needs pytest: pip install pytest)
     nzcore module install .           copy it into your node's home
     nzcore module enable @NAME@       look at what it asks for, and let it run
     nzcore @NAME@ greet --name you

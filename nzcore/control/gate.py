@@ -15,6 +15,7 @@ _WORDS = [
     for pattern, words in (
         (r"^expected `str` of length >= 1$", "it is empty"),
         (r"^expected `str` of length (<=|>=) (\d+)$", r"expected text of length \1 \2"),
+        (r"^expected `str` matching regex .*$", "expected text of another form"),
         (r"^object missing required field `(.*)`$", r"\1 is missing"),
         (r"^object contains unknown field `(.*)`$", r"there is no \1"),
         (r"`str`", "text"),

@@ -80,6 +80,12 @@ def test_wrong_arguments_are_told_in_the_words_of_whoever_typed_them(raw: object
     assert refused.value.hint == "nzcore schema service.stop shows what it takes"
 
 
+def test_a_pattern_is_not_for_people() -> None:
+    with pytest.raises(PeerError) as refused:
+        admit(OWNER, "pair.cancel", {"tid": "zzz"})
+    assert refused.value.message == "bad arguments: tid: expected text of another form"
+
+
 def test_a_refusal_carries_its_verdict_and_says_its_reasons() -> None:
     with pytest.raises(PeerError) as refused:
         admit(STRANGER, "node.state", {})
