@@ -130,7 +130,7 @@ class Home:
     def make_folders(self) -> None:
         """Makes the home and its folders, readable by their owner only. *Raises* UnavailableError `node.unwritable`."""
         try:
-            for folder in (self.path, self.run, self.logs):
+            for folder in (self.path, self.run, self.logs, self.modules):
                 folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
                 folder.chmod(FOLDER_MODE)
         except OSError as error:
