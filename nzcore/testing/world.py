@@ -137,11 +137,11 @@ class WorldNode:
         one = self.node.channels.links.get(other.id) if self.is_running else None
         return one is not None and one.link.greeted.is_set()
 
-    async def call(self, operation: str, **args: Any) -> Any:
+    async def call(self, operation: str, /, **args: Any) -> Any:
         """What an operation answers its owner, as plain values; streams are not for this. *Raises* as it does."""
         return await self.call_as(Principal("owner", "world"), operation, **args)
 
-    async def call_as(self, principal: Principal, operation: str, **args: Any) -> Any:
+    async def call_as(self, principal: Principal, operation: str, /, **args: Any) -> Any:
         """The same for somebody else."""
         outcome = Dispatcher(self.node)(principal, operation, args, _send_nothing)
         return builtins(await outcome if hasattr(outcome, "__await__") else outcome)

@@ -185,13 +185,16 @@ class FabricService(Service):
     async def _operate(self, node: NodeId, operation: str, body: object) -> object:
         """*Raises* PeerError `control.*`, `fabric.is-stream`, and whatever the operation raises."""
         known = OPERATIONS.get(operation)
-        if known is None:
-            raise PeerError("fabric.no-operation", operation=operation)
-        if known.stream:
+        if known is not None and known.stream:
             raise PeerError("fabric.is-stream", operation=operation)
         principal = Principal("peer", node.text, scopes=self._trust.scopes(node))
-        outcome = self._dispatch(principal, operation, body, _refuse_items)
-        return await outcome if isinstance(outcome, Awaitable) else outcome
+        try:
+            outcome = self._dispatch(principal, operation, body, _refuse_items)
+            return await outcome if isinstance(outcome, Awaitable) else outcome
+        except PeerError as error:
+            if error.code == "control.unknown-operation":
+                raise PeerError("fabric.no-operation", operation=operation) from None
+            raise
 
 
 async def _refuse_items(item: object) -> None:

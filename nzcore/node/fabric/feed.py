@@ -1,11 +1,13 @@
 """Publications on their way to one peer: gathered for the rest of a tick, bounded, sent on a stream of their own."""
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
 
 from nzcore.base.errors import NzError
+from nzcore.kernel import Backoff
 from nzcore.net.flusher import Flusher
 from nzcore.net.link import Link
 from nzcore.net.wire import Spawn
@@ -24,6 +26,9 @@ FEED_BYTES = 1 << 20
 STALL_S = 5.0
 """Seconds for which a publisher is held up by a peer that takes nothing; until it reads again, it loses messages."""
 
+AGAIN = Backoff(initial_s=1.0, factor=2.0, max_s=30.0, jitter=0.0)
+"""Pauses before the stream is opened again after the peer has ended it: it may not want us to, for now."""
+
 
 class Feed:
     """What one peer is still to get. `put` never waits."""
@@ -39,14 +44,19 @@ class Feed:
         self._items: deque[bytes] = deque()
         self._bytes = 0
         self._rest = b""
+        self._taken = 0  # publications in the frame that is being sent
         self._hot = False
         self._pumping = False
         self._stalled = False
+        self._failures = 0  # of the stream, in a row
+        self._again_at = -math.inf  # not before this time is it opened again
         self._room = trio.lowlevel.ParkingLot()
 
     def put(self, item: bytes) -> bool:
         """Takes a packed topic and body; False: there is no room."""
         size = len(item)
+        if self._failures and self._is_refused:
+            return False
         if self._bytes + size > BATCH_BYTES and self._items:
             if not self._pumping:
                 self._flush()
@@ -63,12 +73,17 @@ class Feed:
     async def put_when_room(self, item: bytes) -> bool:
         """As `put`, but waits for room, up to `STALL_S`; False: the peer does not read."""
         with trio.move_on_after(STALL_S):
-            while not self._stalled and not self.is_over:
+            while not self._stalled and not self._is_refused:
                 if self.put(item):
                     return True
                 await self._room.park()
-        self._stalled = True
-        return self.put(item)
+        self._stalled = not self._is_refused
+        return False
+
+    @property
+    def _is_refused(self) -> bool:
+        """Whether the peer takes nothing now."""
+        return self.is_over or trio.current_time() < self._again_at
 
     def cool(self) -> None:
         """The flusher's turn."""
@@ -83,11 +98,24 @@ class Feed:
         if self.is_over:
             return
         self.is_over = True
+        self._failures += 1
         self.dropped += len(self._items)
         self._items.clear()
         self._bytes = 0
         if self._stream is not None:
             self._stream.close()
+        self._room.unpark_all()
+
+    def _fail(self) -> None:
+        """The peer takes no publications, now: it has ended the stream. What waits is lost; it is asked again later."""
+        self._failures += 1
+        self._again_at = trio.current_time() + AGAIN.delay(self._failures, lambda: 0.5)
+        self.dropped += len(self._items) + self._taken
+        self._items.clear()
+        self._bytes, self._rest, self._taken = 0, b"", 0
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
         self._room.unpark_all()
 
     def _flush(self) -> None:
@@ -100,7 +128,7 @@ class Feed:
             try:
                 sent = self._stream.send_nowait(frame)
             except (NzError, trio.ClosedResourceError):
-                self.close()
+                self._fail()
                 return
             if sent < len(frame):
                 self._rest = frame[sent:]
@@ -117,6 +145,7 @@ class Feed:
             items.append(item)
             size += len(item)
         self._bytes -= size
+        self._taken = len(items)
         return encode_publications(items)
 
     async def _pump(self) -> None:
@@ -127,10 +156,11 @@ class Feed:
             while not self.is_over and (self._rest or self._items):
                 frame, self._rest = self._rest or self._take(), b""
                 await self._stream.send_all(frame)
+                self._failures = 0
                 if self._bytes <= FEED_BYTES // 2:
                     self._stalled = False
                     self._room.unpark_all()
         except (NzError, trio.ClosedResourceError):
-            self.close()
+            self._fail()
         finally:
             self._pumping = False

@@ -18,7 +18,7 @@ from nzcore.node.fabric.line import Line
 from nzcore.proto.fabric.limits import FABRIC
 from nzcore.proto.fabric.session import Event
 
-AGAIN = Backoff(initial_s=0.2, factor=2.0, max_s=30.0, jitter=0.0)
+AGAIN = Backoff(initial_s=0.2, factor=2.0, max_s=10.0, jitter=0.0)
 """Pauses before a line is opened again on a channel that lives on."""
 
 WATCHED = 256

@@ -230,6 +230,8 @@ class Outbox:
             if not line.session.can_deliver(one.size):
                 break
             entry = await self._kv().get(NAMESPACE, one.name)
+            if line.is_over:
+                raise Lost("fabric.lost", node=line.peer)  # another line may have sent it meanwhile
             ours = self._waiting.get(line.peer, {})
             if (one.outbox, one.number) not in ours:
                 continue  # dropped meanwhile

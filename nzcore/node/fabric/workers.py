@@ -67,6 +67,8 @@ class Workers:
                 while self._jobs or len(self._idle) < IDLE:
                     if self._jobs:
                         await self._carry_out(worker, self._jobs.popleft())
+                        if worker.scope.cancel_called:  # too late for this job, and not meant for the next
+                            break
                     else:
                         await self._wait()
             worker.scope = trio.CancelScope()

@@ -340,3 +340,77 @@ async def test_subscriptions_come_back_after_a_crash_and_after_a_restart_of_the_
                 await world.until(lambda: bob.node.fabric.topics.facts()["subscribed_peers"] == 1)
                 await bob.node.fabric.publish("n.x", end)
                 assert (await anext(arriving)).body == end
+
+
+async def test_publications_go_on_when_trust_comes_back(autojump_clock: MockClock) -> None:
+    async with World() as world:
+        alice, bob = await pair(world)
+        async with bob.node.fabric.subscribe("n.*", overflow="block") as arriving:
+            await world.until(lambda: alice.node.fabric.topics.facts()["subscribed_peers"] == 1)
+            await alice.node.fabric.publish("n.x", "before")
+            assert (await anext(arriving)).body == "before"
+            scopes = bob.node.trust.scopes(alice.id)
+            bob.node.trust.set(alice.id, {Scope.CONNECT})
+            for _ in range(5):
+                await world.run_for(1)
+                await alice.node.fabric.publish("n.x", "unheard")
+            bob.node.trust.set(alice.id, scopes)
+            await world.run_for(40)
+            await alice.node.fabric.publish("n.x", "after")
+            assert (await anext(arriving)).body == "after"
+            assert 1 <= alice.node.fabric.topics.facts()["dropped"] <= 5
+
+
+async def test_a_job_given_up_too_late_takes_no_other_with_it(autojump_clock: MockClock) -> None:
+    async with World() as world:
+        alice, bob = await pair(world)
+        seen = []
+
+        async def stubborn(origin: NodeId, body: object) -> object:
+            line = bob.node.fabric.lines.get(origin)
+            assert line is not None
+            for number in list(line.serving):
+                line._give_up(number) if body == "first" else None  # as if it came in the middle of a step
+            seen.append(body)
+            if body != "first":
+                await trio.sleep(0.1)
+            return body
+
+        bob.node.fabric.answer("x.stubborn", stubborn, Scope.MESSAGE)
+        answers: list[object] = []
+
+        async def ask(body: str) -> None:
+            try:
+                answers.append(await alice.node.fabric.request(bob.id, "x.stubborn", body, deadline_s=5))
+            except UnavailableError as error:
+                answers.append(error.code)
+
+        for _ in range(3):
+            await ask("first")
+            await ask("second")
+        assert answers == ["first", "second"] * 3
+
+
+async def test_the_operations_publish_follow_and_call(autojump_clock: MockClock) -> None:
+    async def double(origin: NodeId, body: Any) -> object:
+        return body * 2
+
+    async with World() as world:
+        alice, bob = await pair(world)
+        bob.node.fabric.answer("maths.double", double, Scope.MESSAGE)
+        items: list[dict[str, Any]] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bob.follow, "topic.sub", items, {"pattern": "tea.*"})
+            await world.until(lambda: alice.node.fabric.topics.facts()["subscribed_peers"] == 1)
+            await alice.call("topic.pub", topic="tea.ready", body={"cups": 2})
+            await bob.call("topic.pub", topic="tea.gone")
+            await world.until(lambda: len(items) == 2)
+            nursery.cancel_scope.cancel()
+        by_topic = {item["topic"]: (item["name"], item["body"]) for item in items}
+        assert by_topic == {"tea.ready": ("alice", {"cups": 2}), "tea.gone": ("", None)}
+        answer = await alice.call("fabric.call", peer="bob", operation="maths.double", body=21)
+        assert answer["body"] == 42
+        with pytest.raises(PeerError):
+            await alice.call("fabric.call", peer="bob", operation="maths.halve", body=21)
+        facts = (await bob.call("service.show", name="fabric"))["facts"]
+        assert facts["served"] >= 2
