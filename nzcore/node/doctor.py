@@ -15,7 +15,7 @@ from nzcore.control.node_ops import Check
 from nzcore.ipc.path import socket_path
 from nzcore.node import config
 from nzcore.node.home import Home
-from nzcore.node.node import Node
+from nzcore.node.node import Node, inbox_folder
 from nzcore.node.services import clock_problem, disk_problem
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.store import vault
@@ -67,6 +67,7 @@ def _home_checks(home: Home) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "network", lambda: _network(home)
     yield "log", lambda: _log(home)
     yield "disk", lambda: _disk(home)
+    yield "inbox", lambda: _inbox(home)
     yield "clock", _clock
     yield "socket", lambda: f"commands find a running node at {socket_path(home.path)}"
 
@@ -169,6 +170,20 @@ def _disk(home: Home) -> str:
     if problem := disk_problem(home.path, config.load(home.config).monitor.min_free_bytes):
         raise _Finding(problem, "free some space, or move the home")
     return "enough is free"
+
+
+def _inbox(home: Home) -> str:
+    """Writes nothing: a folder that is not there yet is made with the first transfer, if that may be."""
+    folder = inbox_folder(home, config.load(home.config))
+    elsewhere = "`nzcore config set files.inbox_dir FOLDER` names another one"
+    if folder.resolve().is_relative_to(home.path.resolve()):
+        raise _Finding(f"{folder} lies in the home, whose files are secret", elsewhere)
+    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not nearest.is_dir():
+        raise _Finding(f"{nearest} is no folder, so that nothing can be received", f"move it away, or {elsewhere}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _Finding(f"{nearest} cannot be written, so that nothing can be received", f"chmod it, or {elsewhere}")
+    return f"files go to {folder}" if nearest == folder else f"files will go to {folder}"
 
 
 def _clock() -> str:

@@ -86,7 +86,7 @@ class Node:
         self.kv: Callable[[], KV] = _no_store
         """The store, which must not be kept: it is another one after the service restarted."""
         self.files = FileExchange(
-            self.channels, self.peers, self.bus, config.files, _inbox(home, config), lambda: self.kv(), wall_clock
+            self.channels, self.peers, self.bus, config.files, inbox_folder(home, config), lambda: self.kv(), wall_clock
         )
         self.messages = Messages(self.channels, self.peers, self.bus, lambda: self.kv(), wall_clock)
         place = place or (lambda: place_of(home))
@@ -270,7 +270,8 @@ class Node:
                 )
 
 
-def _inbox(home: Home, config: Config) -> Path:
+def inbox_folder(home: Home, config: Config) -> Path:
+    """Where received files go; it may be missing."""
     return Path(config.files.inbox_dir) if config.files.inbox_dir else default_inbox(home.path)
 
 

@@ -1,5 +1,6 @@
 """The doctor finds what is wrong, and nothing else; each finding comes with the next thing to try."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from nzcore.control.node_ops import Check
 from nzcore.node import config
 from nzcore.node import doctor as doctoring
 from nzcore.node.doctor import check_home, check_node
-from nzcore.node.home import Home
+from nzcore.node.home import Home, default_inbox
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.node import Node
 from nzcore.node.services import StoreService
@@ -43,10 +44,14 @@ def test_nothing_is_found_in_a_good_home(home: Home) -> None:
         (lambda home: home.vault.chmod(0o644), {"vault"}),
         (lambda home: home.vault_key.unlink(), {"vault"}),
         (lambda home: home.vault_key.chmod(0o640), {"vault"}),
-        (lambda home: home.config.write_text("[log]\nlevel = 3"), {"settings", "disk"}),
-        (lambda home: home.config.write_text("[channels]\nkeepalive_s = 100"), {"settings", "disk"}),
+        (lambda home: home.config.write_text("[log]\nlevel = 3"), {"settings", "disk", "inbox"}),
+        (lambda home: home.config.write_text("[channels]\nkeepalive_s = 100"), {"settings", "disk", "inbox"}),
         (lambda home: home.config.write_text("[monitor]\nmin_free_bytes = 9000000000000000000"), {"disk"}),
         (lambda home: home.network_secret.write_text("x"), {"network"}),
+        (lambda home: home.config.write_text(f"[files]\ninbox_dir = '{home.path}/run/in'"), {"inbox"}),
+        (lambda home: home.path.with_name(f"{home.path.name}-inbox").symlink_to(home.path), {"inbox"}),
+        (lambda home: home.path.with_name(f"{home.path.name}-inbox").write_text("in the way"), {"inbox"}),
+        (lambda home: home.path.with_name(f"{home.path.name}-inbox").symlink_to("nowhere"), {"inbox"}),
         (lambda home: home.logs.chmod(0o755), {"folders"}),
         (lambda home: home.run.rmdir(), {"folders"}),
         (lambda home: home.log.mkdir(), {"log"}),
@@ -57,6 +62,17 @@ def test_each_harm_is_found_where_it_is(home: Home, harm: Callable[[Home], objec
     home.make_folders()
     harm(home)
     assert set(findings(check_home(home))) == found
+
+
+def test_an_inbox_that_cannot_be_written_is_found(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.make_folders()
+    inbox = default_inbox(home.path)
+    assert {check.check: check.detail for check in check_home(home)}["inbox"] == f"files will go to {inbox}"
+    inbox.mkdir()
+    assert {check.check: check.detail for check in check_home(home)}["inbox"] == f"files go to {inbox}"
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != inbox and may(path, mode))
+    assert set(findings(check_home(home))) == {"inbox"}
 
 
 def test_a_home_that_cannot_be_entered_is_findings_and_no_traceback(tmp_path: Path) -> None:

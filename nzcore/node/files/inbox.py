@@ -52,6 +52,8 @@ class Inbox:
         self._settings = settings
         self._slots: dict[NodeId, trio.Semaphore] = {}
         self._active: dict[Path, tuple[NodeId, int]] = {}  # folder of a transfer under way: whose, bytes still to come
+        self._counted: dict[NodeId, int] = {}  # bytes that a peer had here when they were counted, less `_came` then
+        self._came: dict[NodeId, int] = {}  # bytes that came from a peer since the start
 
     def slot(self, peer: NodeId) -> trio.Semaphore:
         """Held while a transfer of this peer is read; others wait for it in the order in which they came."""
@@ -81,17 +83,19 @@ class Inbox:
             staging.close()
             del self._active[folder]
 
-    async def admit(self, staging: Staging, peer: NodeId, missing: int) -> int:
-        """Admits a transfer that still brings `missing` bytes; how many more this peer might bring.
+    async def admit(self, staging: Staging, peer: NodeId, missing: int, *, exactly: bool = False) -> int:
+        """Admits a transfer that still brings `missing` bytes; how many more this peer might bring, or fewer.
 
+        What a peer has here is counted once and then added up. That is never too little, and too much when files were
+        moved away meanwhile: so it is counted anew before anything is refused, and where the answer must be exact.
         *Raises* PeerError `files.over-quota`; UnavailableError `files.disk-full`, `store.*`.
         """
-        held = await self._held(peer, staging)
-        to_come = sum(left for folder, (_, left) in self._active.items() if folder != staging.folder)
-        of_peer = sum(left for folder, (who, left) in self._active.items() if who == peer and folder != staging.folder)
-        room = self._settings.quota_bytes - held - of_peer
+        if exactly or peer not in self._counted or missing > self._room(staging, peer):
+            await self._count(peer)
+        room = self._room(staging, peer)
         if missing > room:
-            raise PeerError("files.over-quota", quota=self._settings.quota_bytes, held=held)
+            raise PeerError("files.over-quota", quota=self._settings.quota_bytes, held=self._held(peer))
+        to_come = sum(left for folder, (_, left) in self._active.items() if folder != staging.folder)
         free = (await self.offload(shutil.disk_usage, staging.folder)).free
         if missing + to_come > free - self._settings.min_free_bytes:
             raise UnavailableError("files.disk-full")
@@ -102,6 +106,7 @@ class Inbox:
         """So many of the missing bytes are on the disk."""
         peer, left = self._active[staging.folder]
         self._active[staging.folder] = (peer, max(0, left - size))
+        self._came[peer] = self._came.get(peer, 0) + size
 
     def make_folder(self) -> None:
         """*Raises* UnavailableError `files.cannot-write`. Blocks."""
@@ -134,14 +139,21 @@ class Inbox:
         """Transfers under way."""
         return len(self._active)
 
-    async def _held(self, peer: NodeId, staging: Staging) -> int:
-        """Bytes of this peer in the inbox: received and not yet moved away, and unfinished."""
-        paths = [(path, size) async for page in self.records.all() if page.peer == peer for path, size, _ in page.files]
-        return await self.offload(self._count, paths, self._partial_of(peer), staging.folder)
+    def _held(self, peer: NodeId) -> int:
+        """Bytes of this peer in the inbox, at most: received and not moved away, and unfinished."""
+        return self._counted[peer] + self._came.get(peer, 0)
 
-    def _count(self, paths: list[tuple[str, int]], partial: Path, own: Path) -> int:
-        held = sum(size for path, size in paths if os.path.lexists(path))
-        return held + sum(_size(folder) for folder in _folders(partial) if folder != own)
+    def _room(self, staging: Staging, peer: NodeId) -> int:
+        """What the quota leaves for `staging` beside what is here and what other transfers still bring."""
+        others = sum(left for folder, (who, left) in self._active.items() if who == peer and folder != staging.folder)
+        return self._settings.quota_bytes - self._held(peer) - others
+
+    async def _count(self, peer: NodeId) -> None:
+        """Looks at the disk. Unfinished files first: what is moved meanwhile then counts twice, never not at all."""
+        came = self._came.get(peer, 0)
+        unfinished = await self.offload(_size, self._partial_of(peer))
+        files = {path: size async for page in self.records.of(peer) for path, size, _ in page.files}
+        self._counted[peer] = unfinished + await self.offload(_present, files) - came
 
     def _partial_of(self, peer: NodeId) -> Path:
         return self.folder / PARTIAL / peer.text[4:20]
@@ -154,6 +166,11 @@ def _folders(folder: Path) -> list[Path]:
             return [Path(one.path) for one in found if one.is_dir(follow_symlinks=False)]
     except OSError:
         return []
+
+
+def _present(files: dict[str, int]) -> int:
+    """Bytes of those that are still where they were put."""
+    return sum(size for path, size in files.items() if os.path.lexists(path))
 
 
 def _size(folder: Path) -> int:

@@ -6,9 +6,9 @@ many small files come, they share a hop to the thread.
 
 import math
 import os
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import trio
@@ -18,6 +18,7 @@ from nzcore.base.ids import NodeId
 from nzcore.net.stream import Stream, StreamLost
 from nzcore.node.files.inbox import Inbox
 from nzcore.node.files.records import Page
+from nzcore.node.files.spool import Spool
 from nzcore.node.files.staging import Staging
 from nzcore.node.files.together import together
 from nzcore.proto.files.machine import MAX_HAVE, Event, Receiver
@@ -26,17 +27,8 @@ from nzcore.proto.files.manifest import MAX_SIZE
 IDLE_S = 60.0
 """Seconds without a byte after which a sender is taken for gone: its place goes to the next."""
 
-QUEUE_BYTES = 4 << 20
-"""Bytes received and not yet written, beyond which the stream waits: with its window, all that a transfer holds."""
-
-WRITE_BYTES = 1 << 20
-"""Bytes put together for one write and one step of the hash."""
-
 RECEIPT_NAMES = 100
 """Names of roots that a receipt tells: as many as anybody reads."""
-
-BATCH = 512
-"""Steps on the disk in one hop to the thread: small files come in hundreds."""
 
 REFUSE_S = 5.0
 """Seconds to tell the sender why."""
@@ -52,14 +44,6 @@ class Arrived(NamedTuple):
     names: tuple[str, ...]
 
 
-class Step(NamedTuple):
-    """Something to do on the disk."""
-
-    work: Callable[..., None]
-    args: tuple[object, ...]
-    size: int = 0
-
-
 class Incoming:
     """Receives one transfer. `run` returns what arrived, and raises why not; what is unfinished then stays or goes."""
 
@@ -70,13 +54,6 @@ class Incoming:
         self._petname = petname
         self._now = now
         self._machine = Receiver()
-        self._steps: deque[Step] = deque()
-        self._queued = 0
-        self._pieces: list[bytes] = []
-        self._gathered = 0
-        self._more = trio.Event()
-        self._room = trio.Event()
-        self._all_came = False
         self._patience = trio.CancelScope()
         self._patient_until = 0.0
 
@@ -118,19 +95,21 @@ class Incoming:
         machine, offload = self._machine, self._inbox.offload
         there = await offload(staging.match, machine.manifest)
         peer, total = self._stream.peer, machine.manifest.total
-        machine.stream_limit = await self._inbox.admit(staging, peer, total - sum(size for _, size in there))
-        machine.stream_limit = min(machine.stream_limit, MAX_SIZE)
+        missing = total - sum(size for _, size in there)
+        room = await self._inbox.admit(staging, peer, missing, exactly=machine.manifest.has_stream)
+        machine.stream_limit = min(room, MAX_SIZE)
         for start in range(0, len(there), MAX_HAVE):
             have = [await offload(staging.known, index, size) for index, size in there[start : start + MAX_HAVE]]
             await self._stream.send_all(machine.have(have))
         await self._stream.send_all(machine.go())
         came = sum(size for _, size in there)
+        spool = Spool(offload, staging.write, partial(self._inbox.arrived, staging))
         async with together() as nursery:
-            nursery.start_soon(self._write, staging)
-            came += await self._read(staging)
+            nursery.start_soon(spool.run)
+            came += await self._read(staging, spool)
         return came
 
-    async def _read(self, staging: Staging) -> int:
+    async def _read(self, staging: Staging, spool: Spool) -> int:
         """Turns what comes into steps, until all files came; how many bytes did."""
         came, is_over = 0, False
         while not is_over:
@@ -138,54 +117,19 @@ class Incoming:
                 kind = event[0]
                 if kind is Event.DATA:
                     came += len(event[1])
-                    self._gather(event[1], staging)
+                    spool.add(event[1])
                 elif kind is Event.START:
-                    self._step(Step(staging.start, event[1:]))
+                    spool.do(staging.start, *event[1:])
                 elif kind is Event.END:
-                    self._flush(staging)
-                    self._step(Step(staging.end, event[1:]))
+                    spool.do(staging.end, *event[1:])
                 elif kind is Event.FINISH:
                     is_over = True
-            while self._queued > QUEUE_BYTES or len(self._steps) > 2 * BATCH:
+            if spool.is_full:
                 self._wait_for_disk()
-                self._room = trio.Event()
-                await self._room.wait()
+                await spool.room()
         self._wait_for_disk()
-        self._all_came = True
-        self._more.set()
+        spool.complete()
         return came
-
-    def _gather(self, piece: bytes, staging: Staging) -> None:
-        self._pieces.append(piece)
-        self._gathered += len(piece)
-        if self._gathered >= WRITE_BYTES:
-            self._flush(staging)
-
-    def _flush(self, staging: Staging) -> None:
-        if self._pieces:
-            data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self._pieces, self._gathered = [], 0
-            self._step(Step(staging.write, (data,), len(data)))
-
-    def _step(self, step: Step) -> None:
-        self._steps.append(step)
-        self._queued += step.size
-        self._more.set()
-
-    async def _write(self, staging: Staging) -> None:
-        """Does the steps in the thread, all that wait in one go, until all came and all is done."""
-        while True:
-            while self._steps:
-                batch = [self._steps.popleft() for _ in range(min(len(self._steps), BATCH))]
-                await self._inbox.offload(_do, batch)
-                size = sum(step.size for step in batch)
-                self._queued -= size
-                self._inbox.arrived(staging, size)
-                self._room.set()
-            if self._all_came:
-                return
-            self._more = trio.Event()
-            await self._more.wait()
 
     async def _settle(self, staging: Staging, size: int) -> Arrived:
         """Puts everything in place. The record comes first: should we be killed in between, nothing is sent twice."""
@@ -243,11 +187,6 @@ class Incoming:
                     pass
             except (StreamLost, trio.ClosedResourceError):
                 return
-
-
-def _do(steps: list[Step]) -> None:
-    for step in steps:
-        step.work(*step.args)
 
 
 def _all_there(pages: list[Page]) -> bool:

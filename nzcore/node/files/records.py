@@ -66,6 +66,13 @@ class Records:
         async for page in self._pages(await self._kv().list(NAMESPACE)):
             yield page
 
+    async def of(self, peer: NodeId) -> AsyncIterator[Page]:
+        """The pages of one peer, the oldest first; others are not read. *Raises* UnavailableError `store.*`."""
+        own = [name for name in await self._kv().list(NAMESPACE) if f"-{peer.short}-" in name]
+        async for page in self._pages(own):
+            if page.peer == peer:
+                yield page
+
     async def _pages(self, names: list[str]) -> AsyncIterator[Page]:
         for name in names:
             entry = await self._kv().get(NAMESPACE, name)

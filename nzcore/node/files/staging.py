@@ -95,7 +95,7 @@ class Staging:
                 os.lseek(self._file, offset, os.SEEK_SET)
         self._index, self._written = index, offset
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """*Raises* UnavailableError `files.disk-full` before the disk's reserve is touched, `files.cannot-write`."""
         with _told(self.folder):
             if shutil.disk_usage(self.folder).free < self._min_free + len(data):

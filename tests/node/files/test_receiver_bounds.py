@@ -4,20 +4,25 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from nzcore.base.errors import NzError, UnavailableError
+from nzcore.base.errors import NzError, PeerError, UnavailableError
+from nzcore.base.ids import NodeId
+from nzcore.crypto.hashing import sha256
 from nzcore.net.stream import Stream
 from nzcore.node.config import Config, Files
 from nzcore.node.files import inbox as inbox_module
 from nzcore.node.files import receiving
+from nzcore.node.files.inbox import Inbox
+from nzcore.node.files.records import Records
 from nzcore.node.files.source import Reading, survey
 from nzcore.node.files.staging import PARTIAL
 from nzcore.node.home import Home, default_home, default_inbox
-from nzcore.node.node import _inbox
+from nzcore.node.node import inbox_folder
 from nzcore.proto.files import frames
 from nzcore.proto.files.machine import Event, Sender
 from nzcore.proto.files.manifest import Entry, Kind, Manifest
@@ -160,7 +165,7 @@ def test_the_inbox_lies_outside_the_home_unless_told_otherwise(tmp_path: Path, m
     monkeypatch.setenv("XDG_DOWNLOAD_DIR", str(tmp_path / "downloads"))
     assert default_inbox(tmp_path / "n") == tmp_path / "n-inbox"
     assert default_inbox(default_home()) == tmp_path / "downloads" / "nzcore"
-    assert _inbox(Home(tmp_path / "n"), Config(files=Files(inbox_dir="/else/where"))) == Path("/else/where")
+    assert inbox_folder(Home(tmp_path / "n"), Config(files=Files(inbox_dir="/else/where"))) == Path("/else/where")
     with pytest.raises(ValueError, match="absolute"):
         Files(inbox_dir="some/where")
 
@@ -188,6 +193,47 @@ async def test_unfinished_transfers_expire_and_are_bounded(tmp_path: Path, autoj
         assert left[0] == "003-1"
         assert own.expire(1_000_000.0 + 2 * 86_400) == inbox_module.MAX_PARTIAL
         assert list((tmp_path / "inbox" / PARTIAL).iterdir()) == []
+
+
+async def test_the_inbox_is_read_once_for_a_peer_and_again_only_before_a_refusal(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[NodeId] = []
+    of = Records.of
+
+    def reading(self: Records, peer: NodeId) -> Any:
+        read.append(peer)
+        return of(self, peer)
+
+    monkeypatch.setattr(Records, "of", reading)
+    source = written(tmp_path / "a.bin", content(30_000))
+    async with pair(tmp_path, quota_bytes=100_000) as (_, alice, bob):
+        for _ in range(3):
+            await send(alice, source)
+        assert read == [alice.id]
+        (tmp_path / "inbox/alice/a.bin").unlink()  # nobody told the inbox
+        await send(alice, source)
+        assert read == [alice.id] * 2
+        with pytest.raises(PeerError) as caught:
+            await send(alice, source)
+        assert caught.value.code == "files.over-quota"
+        assert read == [alice.id] * 3
+        own = bob.node.files.inbox  # a node that was started again has counted nothing yet
+        bob.node.files.inbox = Inbox(own.folder, Files(quota_bytes=100_000), own.records, own.offload)
+        with pytest.raises(PeerError) as caught:
+            await send(alice, source)
+        assert caught.value.code == "files.over-quota"
+
+
+async def test_what_an_interruption_left_counts_when_it_is_resumed(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with pair(tmp_path, quota_bytes=100_000) as (_, alice, _bob):
+        source = written(tmp_path / "b.bin", content(50_000, 2))
+        key = sha256(b"NZ-FILES-01 staging\0", alice.id, b"b.bin")[:12].hex()
+        written(tmp_path / "inbox" / PARTIAL / alice.id.text[4:20] / f"{key}-1" / "b.bin", content(50_000, 2)[:45_000])
+        await send(alice, written(tmp_path / "a.bin", content(52_000)))
+        with pytest.raises(PeerError) as caught:
+            await send(alice, source)
+        assert caught.value.code == "files.over-quota"
 
 
 async def test_the_inbox_can_be_asked_for_one_peer_and_for_the_newest(

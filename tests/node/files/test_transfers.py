@@ -245,7 +245,7 @@ async def test_what_cannot_fit_is_refused_before_a_byte_is_sent(
 ) -> None:
     source = written(tmp_path / "a.bin", content(100_000))
     usage = shutil.disk_usage(tmp_path)
-    async with pair(tmp_path, min_free_bytes=usage.free) as (_, alice, _bob):
+    async with pair(tmp_path, min_free_bytes=usage.total) as (_, alice, _bob):
         with pytest.raises(PeerError) as caught:
             await send(alice, source)
         assert caught.value.code == "files.disk-full"
