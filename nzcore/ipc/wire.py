@@ -28,6 +28,16 @@ _KIND_OF_CODE = {
     "control.unknown-operation": USAGE,
     "ipc.deadline": TIMEOUT,
     "ipc.not-owner": REFUSED,
+    # What another node answered, where only another node can have said it.
+    "channel.out-of-scope": REFUSED,
+    "files.cannot-write": REFUSED,
+    "files.disk-full": REFUSED,
+    "files.over-quota": REFUSED,
+    "files.refused": REFUSED,
+    "files.stopping": REFUSED,
+    "message.not-kept": REFUSED,
+    "message.refused": REFUSED,
+    "message.too-fast": REFUSED,
 }
 
 

@@ -226,6 +226,22 @@ def test_what_cannot_be_done_is_said_with_its_code(
     assert ended.error["code"] == code
 
 
+def test_what_the_peer_refuses_ends_with_4(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("text")
+    pair.inbox().write_text("in the way")
+    refused = here("--home", pair.alice, "--json", "send", "bob", str(tmp_path / "note.txt"))
+    assert (refused.code, refused.error["code"]) == (4, "files.cannot-write")
+    assert here("--home", pair.bob, "peer", "remove", "alice").code == 0
+    (tmp_path / "alice.card").write_text(here("--home", pair.alice, "identity", "card").out)
+    added = here(
+        "--home", pair.bob, "peer", "add", str(tmp_path / "alice.card"), "--scope", "connect", "--scope", "files"
+    )
+    assert added.code == 0, added.err
+    assert here("--home", pair.bob, "peer", "connect", "alice").code == 0
+    refused = here("--home", pair.alice, "--json", "message", "send", "bob", "hello")
+    assert (refused.code, refused.error["code"]) == (4, "channel.out-of-scope")
+
+
 def test_a_terminal_shows_how_far_a_transfer_is(pair: Pair, tmp_path: Path) -> None:
     path, _ = large(tmp_path)
     with Terminal("--home", pair.alice, "send", "bob", str(path)) as terminal:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nzcore.base.errors import PeerError, UsageError
+from nzcore.base.errors import PeerError, UnavailableError, UsageError
 from nzcore.codec.frames import pack
 from nzcore.ipc import wire
 from nzcore.ipc.loopback import ClientChallenge, ServerChallenge, Token, parse_token
@@ -122,10 +122,15 @@ def test_a_message_beyond_the_limit_is_refused_before_it_is_whole() -> None:
         (PeerError("control.unknown-operation"), "usage"),
         (PeerError("ipc.deadline"), "timeout"),
         (PeerError("ipc.cancelled"), "failed"),
+        (PeerError("files.over-quota"), "refused"),
+        (PeerError("files.disk-full"), "refused"),
+        (PeerError("files.hash-mismatch"), "failed"),
+        (PeerError("message.too-fast"), "refused"),
+        (UnavailableError("channel.out-of-scope"), "refused"),
         (UsageError("base.bad-text"), "usage"),
     ],
 )
-def test_a_failure_says_of_which_kind_it_is(error: PeerError | UsageError, kind: str) -> None:
+def test_a_failure_says_of_which_kind_it_is(error: PeerError | UnavailableError | UsageError, kind: str) -> None:
     failure = wire.failure_of(error)
     (reply,) = wire.ClientWire().receive(wire.encode_failure(1, failure))
     assert isinstance(reply, wire.Reply)
