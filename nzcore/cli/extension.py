@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _WAIT_S = 0.5  # a person waits for a help page
+_TIMES = (1e9, 1e10)  # what is taken for seconds since 1970: of this century and the next two
 _MARGIN_S = 5.0  # for the node's own word that an operation took too long
 
 Described = dict[str, Any]
@@ -94,16 +95,28 @@ def _note_home(ctx: click.Context, args: Sequence[str]) -> None:
 
 
 def _refuse_stopped(ctx: click.Context, name: str) -> None:
-    """*Raises* UsageError `cli.module-stopped` where the name is a module's that does not run."""
+    """*Raises* UsageError `cli.module-stopped` where the name is a module's that does not run; where the node does not
+    run either, UnavailableError `ipc.not-running`."""
     session = ctx.find_object(Session) or Session()
     try:
         shown = session.call("module.show", {"name": name[:64]}, wait_s=_WAIT_S)
-    except NzError:
+    except NzError as error:
+        if error.code == "ipc.not-running" and _is_there(session, name):
+            raise
         return
     if shown["commands"]:
         again = "" if shown["state"] == "failed" else f"nzcore module enable {name}"
         state = "not enabled" if shown["state"] == "found" else shown["state"]
         raise UsageError("cli.module-stopped", f"the module {name} is {state}", hint=again)
+
+
+def _is_there(session: Session, name: str) -> bool:
+    """Whether a module of this name lies where modules are, as far as can be seen without a node."""
+    from nzcore.node.modules.manifest import FILE_NAME, is_name
+    from nzcore.node.modules.search import bundled_folder
+
+    folders = [session.home.modules, bundled_folder()]
+    return is_name(name) and any(folder and (folder / name / FILE_NAME).is_file() for folder in folders)
 
 
 def _command(described: Described) -> Command:
@@ -116,7 +129,7 @@ def _command(described: Described) -> Command:
         args = {name: value for name, value in given.items() if value is not None}
         if described["stream"]:
             for item in session.stream(described["operation"], args):
-                session.show(item, _blocks)
+                session.show(item, _line)
         else:
             wait_s = described["deadline_s"] + _MARGIN_S
             session.show(session.call(described["operation"], args, wait_s=wait_s), _blocks)
@@ -189,24 +202,35 @@ def _read(one: Described) -> Callable[[click.Context, click.Parameter, Any], Any
     return read
 
 
+def _line(item: Any) -> Iterator[output.Block]:
+    """One of a stream's items: of several facts their values alone, so that each item is a line."""
+    if isinstance(item, dict) and len(item) > 1:
+        yield "  ".join(cell for name, value in item.items() if (cell := _cell(value, name)))
+    else:
+        yield from _blocks(item)
+
+
 def _blocks(result: Any) -> Iterator[output.Block]:
     """Any result as a person may read it: text as it is, maps as pairs, lists of maps as tables."""
     if result is None:
         return
     if isinstance(result, dict):
-        yield output.pairs((name, _cell(value)) for name, value in result.items())
+        yield output.pairs((name, _cell(value, name)) for name, value in result.items())
     elif isinstance(result, list) and result and all(isinstance(one, dict) for one in result):
         columns = list(dict.fromkeys(name for one in result for name in one))
-        yield output.Table(columns, [[_cell(one.get(name)) for name in columns] for one in result])
+        yield output.Table(columns, [[_cell(one.get(name), name) for name in columns] for one in result])
     elif isinstance(result, list):
         yield from (_cell(one) for one in result)
     else:
         yield _cell(result)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, name: str = "") -> str:
+    """A value; a number that is called a time, as `at` and `said_at` are, as one."""
     if isinstance(value, str):
         return value
     if value is None:
         return ""
+    if name.rpartition("_")[2] == "at" and isinstance(value, int | float) and _TIMES[0] <= value < _TIMES[1]:
+        return output.when(value)
     return output.json_line(value).rstrip("\n")

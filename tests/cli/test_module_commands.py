@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from nzcore.cli import output
+from nzcore.cli.extension import _blocks, _line
+
 from .conftest import Run, python, spawn, start_node
 from .terminal import Terminal
 
@@ -201,9 +204,21 @@ def test_a_module_that_is_disabled_says_so_when_its_command_is_typed(run: Run, t
 
 def test_an_enabled_module_runs_again_when_the_node_does(run: Run, tooled: str) -> None:
     assert run("--home", tooled, "down").code == 0
-    assert run("--home", tooled, "--json", "tool", "each").error["code"] == "cli.usage"
+    ended = run("--home", tooled, "--json", "tool", "each")
+    assert (ended.code, ended.error["code"]) == (3, "ipc.not-running")
+    assert run("--home", tooled, "--json", "chat", "rooms").code == 3
+    assert run("--home", tooled, "--json", "toool", "each").code == 2
     assert spawn("--home", tooled, "up", "-d", "--listen", "tcp://127.0.0.1:0", "--no-mdns").code == 0
     assert run("--home", tooled, "tool", "each", "--count", "1").out == "number  0\n"
+
+
+def test_what_a_module_says_is_shown_as_people_read_it(capsys: pytest.CaptureFixture[str]) -> None:
+    at = 1795161506.8
+    said = {"room": "den", "who": "bob", "text": "hi", "note": None, "at": at}
+    output.show(_line(said))
+    assert capsys.readouterr().out == f"den  bob  hi  {output.when(at)}\n"
+    output.show(_blocks({"said_at": at, "format": 1795161506, "at": 3}))
+    assert capsys.readouterr().out == f"said_at  {output.when(at)}\nformat   1795161506\nat       3\n"
 
 
 def test_new_writes_a_module_and_refuses_what_is_there_or_no_name(
