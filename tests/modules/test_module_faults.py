@@ -44,6 +44,15 @@ async def refused(awaitable):
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("import nothing_of_that_name", "ModuleNotFoundError"),
         ("def broken(:", "SyntaxError"),
+        ("raise NzError('no.such-code')", "NzError"),
+        (
+            "class Odd:\n    def __getattr__(self, name): raise KeyError(name)\nclass Main(Module):\n    odd = Odd()",
+            "KeyError",
+        ),
+        (
+            "class Odd:\n    def __getattr__(self, name): raise SystemExit\nclass Main(Module):\n    odd = Odd()",
+            "SystemExit",
+        ),
         ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "E"),
     ],
 )

@@ -13,7 +13,7 @@ from importlib.util import spec_from_loader
 from types import CodeType, ModuleType
 from typing import NamedTuple
 
-from nzcore.base.errors import NzError, UnavailableError, UsageError
+from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.module import Module
 from nzcore.node.modules.declared import Declared, declared_by
 from nzcore.node.modules.folder import Snapshot
@@ -57,7 +57,7 @@ def load(snapshot: Snapshot) -> Loaded:
     _FINDER.add(root, snapshot)
     try:
         kind = _entry(root, manifest)
-        return Loaded(manifest, snapshot.digest, kind, declared_by(kind, manifest), root)
+        return Loaded(manifest, snapshot.digest, kind, _declared(kind, manifest, root), root)
     except BaseException:
         unload(root)
         raise
@@ -76,8 +76,6 @@ def _entry(root: str, manifest: Manifest) -> type[Module]:
         __import__(f"{root}.{manifest.package}")
         package = sys.modules[f"{root}.{manifest.package}"]
         kind = getattr(package, manifest.class_name, None)
-    except NzError:
-        raise
     except ModuleNotFoundError as error:
         if error.name == f"{root}.{manifest.package}":
             raise UsageError("module.bad-entry", f"there is no {manifest.package}.py for the entry {place}") from None
@@ -87,6 +85,18 @@ def _entry(root: str, manifest: Manifest) -> type[Module]:
     if not isinstance(kind, type) or not issubclass(kind, Module):
         raise UsageError("module.bad-entry", f"{place} is no subclass of nzcore.module.Module")
     return kind
+
+
+def _declared(kind: type[Module], manifest: Manifest, root: str) -> Declared:
+    """Reading a class runs its code, too: descriptors, metaclasses, annotations."""
+    try:
+        return declared_by(kind, manifest)
+    except UsageError as error:
+        if not error.code.startswith("module."):
+            raise _failed(error, root) from None
+        raise
+    except (Exception, SystemExit) as error:  # a crash boundary, as above
+        raise _failed(error, root) from None
 
 
 def _failed(error: BaseException, root: str) -> LoadError:
