@@ -185,16 +185,13 @@ class FabricService(Service):
     async def _operate(self, node: NodeId, operation: str, body: object) -> object:
         """*Raises* PeerError `control.*`, `fabric.is-stream`, and whatever the operation raises."""
         known = OPERATIONS.get(operation)
-        if known is not None and known.stream:
+        if known is None:  # a module's, if any: what it opens to peers, it answers itself
+            raise PeerError("fabric.no-operation", operation=operation)
+        if known.stream:
             raise PeerError("fabric.is-stream", operation=operation)
         principal = Principal("peer", node.text, scopes=self._trust.scopes(node))
-        try:
-            outcome = self._dispatch(principal, operation, body, _refuse_items)
-            return await outcome if isinstance(outcome, Awaitable) else outcome
-        except PeerError as error:
-            if error.code == "control.unknown-operation":
-                raise PeerError("fabric.no-operation", operation=operation) from None
-            raise
+        outcome = self._dispatch(principal, operation, body, _refuse_items)
+        return await outcome if isinstance(outcome, Awaitable) else outcome
 
 
 async def _refuse_items(item: object) -> None:
