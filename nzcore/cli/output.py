@@ -157,6 +157,13 @@ def ago(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def when(at: float) -> str:
+    """A time of the wall clock, in seconds since 1970, as local people say it."""
+    from time import localtime, strftime
+
+    return strftime("%Y-%m-%d %H:%M", localtime(at))
+
+
 def size(count: int) -> str:
     """A number of bytes as people say it, in binary units."""
     amount, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]

@@ -1,6 +1,5 @@
 """`nzcore inbox`: what peers have sent."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,14 +34,9 @@ def _human(files: list[dict[str, Any]]) -> Iterator[output.Block]:
         (
             one["from"],
             size(one["bytes"]),
-            when(one["received_at"]),
+            output.when(one["received_at"]),
             one["path"] + ("" if one["present"] else "  (gone)"),
         )
         for one in files
     ]
     yield output.Table(("from", "size", "received", "file"), rows)
-
-
-def when(at: float) -> str:
-    """A time of the wall clock, local."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

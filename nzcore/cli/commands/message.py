@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from nzcore.cli import output
-from nzcore.cli.commands.inbox import when
 from nzcore.cli.frame import Group
 from nzcore.cli.names import peer_argument
 from nzcore.cli.session import Session
@@ -54,4 +53,4 @@ def _human(messages: list[dict[str, Any]]) -> Iterator[output.Block]:
 
 def _lines(messages: Iterable[dict[str, Any]]) -> Iterator[output.Block]:
     for one in messages:
-        yield f"{when(one['at'])}  {one['from']}:  " + "\n      ".join(one["text"].split("\n"))
+        yield f"{output.when(one['at'])}  {one['from']}:  " + "\n      ".join(one["text"].split("\n"))

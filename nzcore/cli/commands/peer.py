@@ -216,7 +216,7 @@ def _details(peer: dict[str, Any]) -> Iterator[output.Block]:
             ("node", peer["node"]),
             ("identity", peer["identity"]),
             ("epoch", peer["epoch"]),
-            ("added", f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(peer['added_at']))} by {peer['how']}"),
+            ("added", f"{output.when(peer['added_at'])} by {peer['how']}"),
             ("may", _may(peer["scopes"])),
             ("connected", link),
             ("version", peer["version"]),
