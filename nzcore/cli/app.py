@@ -30,7 +30,7 @@ COMMANDS = {
     "message": Entry("message", "Short texts: send one, list those that came."),
     "pipe": Entry("pipe", "Join standard input and output with those of a peer, through both nodes."),
     "topic": Entry("topic", "Messages by topic, here and at peers: publish, follow."),
-    "call": Entry("call", "Call an operation at a peer."),
+    "call": Entry("call", "Call an operation at a peer and show the answer."),
     "outbox": Entry("outbox", "Deliveries that peers have not yet kept: list, retry, drop."),
     "identity": Entry("identity", "Who this node is: sign, verify, rotate, export."),
     "seal": Entry("seal", "Seal a file for one node."),
