@@ -39,7 +39,7 @@ def _start(session: Session, *, ask: bool) -> None:
 
     if ask:
         _offer("the node does not run; start it?")
-    if session.home.needs_passphrase():
+    if session.home.needs_passphrase() and session.chosen_passphrase is None:
         output.say("its passphrase, to start it:")
     command.main(["-d"], prog_name="nzcore up", standalone_mode=False, obj=session)
     output.say("")

@@ -140,6 +140,8 @@ def unlock(session: Session, passphrase_file: str | None) -> str | None:
         return None
     if passphrase_file:
         return read_passphrase(session, passphrase_file)
+    if session.chosen_passphrase is not None:
+        return session.chosen_passphrase
     if not is_interactive(session):
         raise CommandLineError("cli.passphrase-needed")
     return str(click.prompt("passphrase", hide_input=True, err=True))

@@ -28,6 +28,7 @@ class Session:
         self.json = False
         self.home_path: str | None = None
         self.timeout: float | None = None
+        self.chosen_passphrase: str | None = None  # for a home that this run made: a person types it once
 
     @property
     def home(self) -> Home:

@@ -11,7 +11,7 @@ from nzcore.base.errors import UnavailableError
 from nzcore.base.ids import IdentityId, NodeId
 from nzcore.proto.identity.mnemonic import Mnemonic
 
-from .conftest import Run
+from .conftest import Run, spawn
 from .terminal import Terminal
 
 
@@ -208,6 +208,24 @@ def test_a_person_who_cannot_give_the_words_back_has_no_node(tmp_path: Path) -> 
         terminal.expect("the words were not given back")
         assert terminal.end() == 1
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.real
+def test_who_begins_with_an_invitation_chooses_a_passphrase_and_types_it_no_third_time(tmp_path: Path) -> None:
+    home = str(tmp_path / "home")
+    with Terminal("--home", home, "invite", "--no-wait") as terminal:
+        terminal.expect("make one and start it?")
+        terminal.enter("")
+        terminal.expect("name of this node")
+        terminal.enter("alice")
+        for question in ("seals the keys: ", "again: "):
+            terminal.expect(question)
+            terminal.enter("correct horse")
+        give_back(terminal, read_words(terminal))
+        assert "passphrase" not in terminal.expect("ready")
+        terminal.expect("nz:")
+        assert terminal.end() == 0
+    assert spawn("--home", home, "down").code == 0
 
 
 @pytest.mark.real

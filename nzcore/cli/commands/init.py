@@ -63,6 +63,7 @@ def command(session: Session, /, **options: Any) -> None:
         if show_on_terminal:
             _show_and_ask_back(mnemonic)
         result = _create(session, name, mnemonic, options, passphrase)
+        session.chosen_passphrase = passphrase
         if not (options["recover"] or options["mnemonic_out"] or show_on_terminal):
             result["mnemonic"] = mnemonic.reveal()
         session.show(result, _human)
