@@ -31,7 +31,10 @@ READ_AHEAD = 1
 """Parts read and not yet sent: with the one being sent and the one being read, 6 MiB a transfer."""
 
 PART_PIECES = 2
-"""Pieces of a large file read in one hop to the thread: a hop costs a tenth of reading and hashing one."""
+"""Pieces of a large file read in one hop to the thread: a hop costs a tenth of reading and hashing one.
+
+Measured, CPU seconds a GB: 1 piece 0.08 more, for the hops; 4 pieces 0.1 more, for what falls out of the cache.
+"""
 
 SMALL_BYTES = 256 << 10
 """Files up to this size are read whole, many in one hop to the thread, as far as they fit a part."""

@@ -65,10 +65,16 @@ class FrameReader:
         self._held = bytearray()
         self._data_left = 0  # bytes of a DATA frame still to come
 
+    def passes(self, size: int) -> bool:
+        """Whether the next `size` bytes all lie in the present DATA frame; they are then done with."""
+        if 0 < size <= self._data_left:
+            self._data_left -= size
+            return True
+        return False
+
     def feed(self, data: bytes) -> list[Frame]:
         """*Raises* PeerError `files.bad-frame`; the stream is then beyond repair."""
-        if 0 < len(data) <= self._data_left:
-            self._data_left -= len(data)
+        if self.passes(len(data)):
             return [(DATA, data)]
         frames: list[Frame] = []
         if self._data_left:

@@ -20,6 +20,7 @@ from nzcore.node.files import receiving
 from nzcore.node.files.inbox import Inbox
 from nzcore.node.files.records import Records
 from nzcore.node.files.source import Reading, survey
+from nzcore.node.files.spool import BLOCK_BYTES, QUEUE_BYTES, Spool
 from nzcore.node.files.staging import PARTIAL
 from nzcore.node.home import Home, default_home, default_inbox
 from nzcore.node.node import inbox_folder
@@ -180,6 +181,29 @@ async def test_a_silent_sender_gives_its_place_back(tmp_path: Path, autojump_clo
         await send(alice, source)
         assert receiving.IDLE_S <= trio.current_time() - begun <= receiving.IDLE_S + 10
         silent.close()
+
+
+async def test_a_slow_disk_holds_the_sender_back(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    add = Spool.add
+
+    def adding(self: Spool, piece: bytes) -> None:
+        add(self, piece)
+        held.append(self._queued)
+
+    async def slowly(function: Callable[..., Any], /, *args: Any) -> Any:
+        await trio.sleep(receiving.IDLE_S + 5)  # no fault of the sender's, so its time does not run
+        return function(*args)
+
+    source = written(tmp_path / "a.bin", content(12 << 20))
+    async with pair(tmp_path) as (_, alice, bob):
+        monkeypatch.setattr(Spool, "add", adding)
+        bob.node.files.inbox.offload = slowly
+        await send(alice, source)
+    assert tree(tmp_path / "inbox") == {"alice/a.bin": source.read_bytes()}
+    assert QUEUE_BYTES <= max(held) <= QUEUE_BYTES + BLOCK_BYTES
 
 
 async def test_unfinished_transfers_expire_and_are_bounded(tmp_path: Path, autojump_clock: MockClock) -> None:

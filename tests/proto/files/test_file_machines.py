@@ -90,6 +90,32 @@ def test_any_cutting_of_the_bytes_gives_the_same_content(cuts: list[int]) -> Non
     assert [event[0] for event in got if event[0] is not Event.DATA] == [Event.START, Event.END]
 
 
+@given(st.lists(st.integers(1, 12), max_size=40))
+def test_the_short_cut_takes_content_and_nothing_else(cuts: list[int]) -> None:
+    sender, receiver = going()
+    said = sender.start(1, 0) + content(sender, b"12") + content(sender, b"345") + sender.end(DIGEST)
+    got, at, kinds = b"", 0, []
+    for cut in [*cuts, len(said)]:
+        piece = said[at : at + cut]
+        at += cut
+        if receiver.takes(piece):
+            got += piece
+            continue
+        for event in receiver.receive(piece):
+            got += event[1] if event[0] is Event.DATA else b""
+            kinds += [event[0]] if event[0] is not Event.DATA else []
+    assert (got, kinds) == (b"12345", [Event.START, Event.END])
+
+
+def test_the_short_cut_is_closed_to_more_than_was_offered() -> None:
+    sender, receiver = going()
+    receiver.receive(sender.start(1, 0) + sender.data_header(6) + b"1")
+    assert not receiver.takes(b"23456")
+    assert not receiver.takes(b"")
+    assert receiver.takes(b"2345")
+    assert refusal(receiver, b"6") == "files.too-many-bytes"
+
+
 def test_what_the_receiver_has_is_not_sent_again() -> None:
     have = Have(1, 4, b"\1" * 32)
     sender, receiver = going(have=[have])
