@@ -8,13 +8,15 @@ from nzcore.base.errors import UnavailableError
 
 SOCKET_NAME = "nzcore.sock"
 MAX_SOCKET_PATH = 103 if sys.platform != "linux" else 107  # bytes of sun_path, less the closing zero
+SHORTEST_FOLDER = "/tmp"  # noqa: S108 - where TMPDIR is too long itself; the folder made in it must be ours alone
 _HASH_DIGITS = 24  # 96 bits of SHA-256: two homes never share a name by accident
 
 
 def socket_path(home: Path) -> Path:
     """`HOME/run/nzcore.sock`; where that is too long for a socket, a name made of the home's path elsewhere.
 
-    Elsewhere is XDG_RUNTIME_DIR or, unset or itself too long, a folder of this user under the temporary folder.
+    Elsewhere is XDG_RUNTIME_DIR or, unset or itself too long, a folder of this user under the temporary folder or
+    under `/tmp`.
     Reads the environment, touches no file. *Raises* UnavailableError `ipc.no-socket-path` where nothing fits.
     """
     near = run_folder(home) / SOCKET_NAME
@@ -26,9 +28,10 @@ def socket_path(home: Path) -> Path:
         return Path(runtime, name)
     import tempfile  # here: costs 4 ms, needed by hardly anyone
 
-    fallback = Path(tempfile.gettempdir(), f"nzcore-{os.getuid()}", name)
-    if _fits(fallback):
-        return fallback
+    for folder in (tempfile.gettempdir(), SHORTEST_FOLDER):
+        fallback = Path(folder, f"nzcore-{os.getuid()}", name)
+        if _fits(fallback):
+            return fallback
     raise UnavailableError("ipc.no-socket-path", home=str(home))
 
 

@@ -37,6 +37,9 @@ from nzcore.proto.pairing.phrase import PROTOCOL
 RECONNECT = Backoff(initial_s=0.5, factor=2.0, max_s=60.0, jitter=0.5)
 """Pauses between dials of a peer that is to be kept connected; the jitter keeps two nodes from dialling in step."""
 
+STEADY_S = 10.0
+"""Seconds that a channel must have lived for the next dial to come at once."""
+
 CONNECT_S = 20.0
 """Seconds that somebody waits for a channel before giving up."""
 
@@ -355,9 +358,14 @@ class ChannelManager:
         streak = 0
         with keeper.scope:
             while True:
+                held = self.links.get(node)
                 while self.links.get(node) is not None or node in self._paused:
-                    streak = 0
+                    held = self.links.get(node) or held
                     await keeper.nudged.wait()
+                if held is not None and trio.current_time() - held.since >= STEADY_S:
+                    streak = 0  # else a peer that lets us in and closes at once would be dialled without a pause
+                elif held is not None:
+                    streak += 1
                 with trio.move_on_after(
                     RECONNECT.delay(streak, self._rng.random) if streak else self._rng.random() / 4
                 ):

@@ -25,6 +25,7 @@ from nzcore.node.config import Net
 from nzcore.node.discovery_keys import DiscoveryKeys
 from nzcore.node.key_exchange import KeyExchange
 from nzcore.node.peers import PeerBook
+from nzcore.node.services import save_patiently
 from nzcore.node.voice import OpenVoice, Voice
 from nzcore.node.window import Found, NoFinder, Window
 from nzcore.proto.discovery.pseudonym import R_BYTES, Pseudonym, recognise
@@ -172,7 +173,7 @@ class DiscoveryService(Service):
         self._pairing.finder = self
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keys.save)
+                nursery.start_soon(save_patiently, self._keys.save, self._bus, "keys of discovery")
                 nursery.start_soon(self._exchange.run)
                 task_status.started()
                 await trio.sleep(SETTLE_S)

@@ -8,20 +8,16 @@ import trio
 from nzcore.base.errors import NzError, UnavailableError
 from nzcore.kernel import Bus, Service
 from nzcore.net.interfaces import Reach, local_interfaces, reach_of
-from nzcore.net.links import NetTrouble
 from nzcore.net.manager import ChannelManager
 from nzcore.node.config import Net
 from nzcore.node.peers import PeerBook
-from nzcore.node.services import StoreService
+from nzcore.node.services import StoreService, save_patiently
 from nzcore.proto.identity.address import Address
 
 NAMESPACE = "node"
 PORT_NAME = "port"
 LOOK_S = 30.0
 """Seconds between looks at the machine's addresses: laptops move."""
-
-SAVE_AGAIN_S = 10.0
-"""Seconds before what could not be written is tried again."""
 
 PORT_TRIES = 16
 
@@ -64,7 +60,7 @@ class NetService(Service):
             await self._prepare()
         async with trio.open_nursery() as nursery:
             await nursery.start(self._manager.run)
-            nursery.start_soon(self._save_book)
+            nursery.start_soon(save_patiently, self._book.save, self._bus, "what was noted of peers")
             if self._settings.listen:
                 self._listen_where_told()
             else:
@@ -82,15 +78,6 @@ class NetService(Service):
 
     def status(self) -> Mapping[str, object]:
         return {"listen": self.listening(), "channels": len(self._manager.links), "peers": len(self._book)}
-
-    async def _save_book(self) -> None:
-        """What was noted of peers can wait for a disk that is full; their channels need not end for it."""
-        while True:
-            try:
-                await self._book.save()
-            except UnavailableError as error:
-                self._bus.emit("net.trouble", NetTrouble("what was noted of peers could not be written", error.message))
-                await trio.sleep(SAVE_AGAIN_S)
 
     def _listen_where_told(self) -> None:
         for text in self._settings.listen:

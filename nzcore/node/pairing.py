@@ -225,7 +225,7 @@ class Pairing:
     def _settled(self, node: NodeId, peer: Peer) -> Joined:
         self._bus.emit("peer.added", node.text)
         self._channels.keep(node)
-        self._channels.nudge(node)
+        self._channels.resume(node)
         return Joined(node, peer)
 
 

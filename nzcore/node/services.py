@@ -109,6 +109,27 @@ class StoreService(Service):
         await self.kv.get("node", "check")
 
 
+SAVE_AGAIN_S = 10.0
+"""Seconds before what could not be written is tried again."""
+
+
+class Unsaved(NamedTuple):
+    """Value of `store.trouble`: something could not be written; it is kept and tried again."""
+
+    what: str
+    error: str
+
+
+async def save_patiently(save: Callable[[], Awaitable[None]], bus: Bus, what: str) -> None:
+    """Runs `save`, which writes notes until cancelled: they can wait for a disk that is full, channels need not end."""
+    while True:
+        try:
+            await save()
+        except UnavailableError as error:
+            bus.emit("store.trouble", Unsaved(what, error.message))
+            await trio.sleep(SAVE_AGAIN_S)
+
+
 class JournalService(Service):
     """Writes what goes over the bus to the node's log; what a full disk does not take is counted and told."""
 

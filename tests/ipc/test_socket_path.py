@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nzcore.base.errors import UnavailableError
+from nzcore.ipc import path as path_module
 from nzcore.ipc import peer
 from nzcore.ipc.path import MAX_SOCKET_PATH, socket_path
 
@@ -47,9 +48,18 @@ def test_without_a_usable_runtime_folder_it_is_in_a_folder_of_this_user(
 def test_where_nothing_is_short_enough_it_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: "/" + "t" * 120)
+    monkeypatch.setattr(path_module, "SHORTEST_FOLDER", "/" + "s" * 120)
     with pytest.raises(UnavailableError) as failed:
         socket_path(_long(folder))
     assert failed.value.code == "ipc.no-socket-path"
+
+
+def test_a_temporary_folder_that_is_too_long_itself_is_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/" + "t" * 120)
+    assert socket_path(_long(folder)).parent == Path("/tmp", f"nzcore-{os.getuid()}")
 
 
 def test_a_link_to_a_home_leads_to_the_same_socket(folder: Path) -> None:

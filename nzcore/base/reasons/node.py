@@ -33,7 +33,7 @@ REASONS = {
     "essential-service": Reason("the node does not work without this service", "add --force if you mean it"),
     "damaged-secret": Reason(
         "network.secret does not hold a network's secret",
-        "it is one line of 64 hexadecimal digits, the same on all nodes of the network; without the file, none is needed",
+        "it is one line of 64 hexadecimal digits, the same on all nodes of a network; without the file, none is needed",
     ),
     "public-address": Reason(
         "the internet reaches this address", "say --public, or set net.public, if the node shall be reached from there"

@@ -29,7 +29,8 @@ def command(session: Session, peer: str, operation: str, body: str | None, key: 
     if session.json:
         session.show(answer, lambda _: [])
     else:
-        output.write(json.dumps(answer["body"], indent=2, ensure_ascii=False, default=_text))
+        shown = json.dumps(answer["body"], indent=2, ensure_ascii=False, default=_text)
+        output.write("".join(f"{output.clean(line)}\n" for line in shown.split("\n")))
 
 
 def _read(text: str | None) -> Any:
