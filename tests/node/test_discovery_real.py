@@ -181,9 +181,10 @@ def introduce(one, other, name_of_one, name_of_other):
     ("before", "after"),
     [
         ((("10.77.0.1/24",), ("10.77.0.2/24",)), (("10.78.0.11/24",), ("10.78.0.12/24",))),
-        (
+        pytest.param(
             (("fd77::1/64", "fe80::1/64"), ("fd77::2/64", "fe80::2/64")),
             (("fe80::11/64",), ("fe80::12/64",)),
+            marks=pytest.mark.long,
         ),
     ],
     ids=["IPv4", "IPv6"],
@@ -227,6 +228,7 @@ def test_peers_that_both_moved_find_each_other_and_nothing_leaves_the_link(place
     assert [line for line in sent if not line[0].startswith(near_by)] == []
 
 
+@pytest.mark.long
 def test_one_machine_without_a_network_finds_its_own_nodes(stack, make):
     if why := missing():
         pytest.skip(why)
@@ -243,6 +245,7 @@ def test_one_machine_without_a_network_finds_its_own_nodes(stack, make):
     until(lambda: [one["connected"] for one in alice.near()] == [True], "bob at another port")
 
 
+@pytest.mark.long
 def test_the_doctor_finds_that_the_only_interface_takes_no_multicast(places, make):
     places[0].settle("10.77.0.1/24")
     places[0].ip("link", "set", "cable", "multicast", "off")

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from tools.proofs import fuzz, soak, vectors
+from tools.proofs import fuzz, long, soak, vectors
 from tools.proofs.report import Report
 
 CRASHES = 200
@@ -38,11 +38,26 @@ def _soak(options: argparse.Namespace) -> list[Report]:
     return soak.prove(options.count or soak.CONNECTS)
 
 
+def _world(_options: argparse.Namespace) -> list[Report]:
+    return long.prove("world", "tests/world")
+
+
+def _mdns(_options: argparse.Namespace) -> list[Report]:
+    return long.prove("mdns", "tests/node/test_discovery_real.py")
+
+
+def _first_use(_options: argparse.Namespace) -> list[Report]:
+    return long.prove("first-use", "tests/ground/test_environments.py")
+
+
 PROOFS: Mapping[str, tuple[str, Callable[[argparse.Namespace], list[Report]]]] = {
     "vectors": ("every vector comes out the same when it is made again", _vectors),
     "crash": ("the store is killed at its writes and opens with what it had committed", _crash),
     "faults": ("seeded faults in services and subscribers; the node serves on", _faults),
     "fabric": ("two nodes are killed while one delivers to the other; nothing is lost, nothing handled twice", _fabric),
+    "world": ("a hundred whole nodes; more seeds of chance; cancellation at every single step", _world),
+    "mdns": ("nodes find each other by multicast in network namespaces, IPv4 and IPv6 (needs root)", _mdns),
+    "first-use": ("an environment is made and mended with the installer's own venv and pip", _first_use),
     "soak": ("thousands of connects leave no task, no descriptor and no memory behind", _soak),
     "fuzz": ("any bytes into any parser end in a value or PeerError", _fuzz),
 }
