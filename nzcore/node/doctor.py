@@ -116,6 +116,8 @@ def _folders(home: Home) -> str:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if mode & 0o077:
             raise _Finding(f"{folder} has mode {mode:04o}, so others may enter it", f"chmod 700 {folder}")
+        if not os.access(folder, os.W_OK):  # also where the whole file system is read-only
+            raise _Finding(f"{folder} cannot be written", "check its owner, its mode and how its disk is mounted")
     return "only you can enter them"
 
 

@@ -19,7 +19,7 @@ def write_new(path: Path, content: bytes) -> None:
     except FileExistsError as error:
         raise UsageError("store.file-exists", path=str(path)) from error
     except OSError as error:
-        raise UnavailableError("store.cannot-write", path=str(path), problem=error.strerror or "") from error
+        raise UnavailableError("store.cannot-write", _unwritten(path, error), path=str(path)) from error
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -35,7 +35,7 @@ def replace(path: Path, content: bytes) -> None:
         fresh.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise UnavailableError("store.cannot-write", path=str(path), problem=error.strerror or "") from error
+        raise UnavailableError("store.cannot-write", _unwritten(path, error), path=str(path)) from error
 
 
 def read(path: Path, max_bytes: int) -> bytes:
@@ -44,9 +44,10 @@ def read(path: Path, max_bytes: int) -> bytes:
         with path.open("rb") as file:
             return file.read(max_bytes + 1)
     except FileNotFoundError as error:
-        raise UnavailableError("store.missing-file", path=str(path)) from error
+        raise UnavailableError("store.missing-file", f"the file {path.name} is not there", path=str(path)) from error
     except OSError as error:
-        raise UnavailableError("store.cannot-read", path=str(path), problem=error.strerror or "") from error
+        problem = error.strerror or type(error).__name__
+        raise UnavailableError("store.cannot-read", f"cannot read {path}: {problem}", path=str(path)) from error
 
 
 def permissions_problem(path: str | os.PathLike[str]) -> str | None:
@@ -88,3 +89,7 @@ def _fill(descriptor: int, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _unwritten(path: Path, error: OSError) -> str:
+    return f"cannot write {path}: {error.strerror or type(error).__name__}"

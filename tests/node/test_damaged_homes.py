@@ -9,15 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from nzcore.base.errors import NzError
+from nzcore.base.errors import NzError, UnavailableError
+from nzcore.cli.commands.up import _reported
 from nzcore.node.home import Home
 from nzcore.node.run import opened, run_node
 from nzcore.node.setup import create_home
 from nzcore.proto.identity.mnemonic import Mnemonic
+from nzcore.store.files import read, replace
 
 pytestmark = pytest.mark.real
 WORDS = "abandon " * 23 + "art"
@@ -174,3 +177,20 @@ def test_no_home_ends_with_3(tmp_path: Path) -> None:
 def test_a_copy_of_a_home_is_a_home(home: Home, tmp_path: Path) -> None:
     shutil.copytree(home.path, tmp_path / "copy")
     assert start(Home(tmp_path / "copy")) == "ready"
+
+
+def test_the_file_that_is_missing_or_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError) as missing:
+        read(tmp_path / "vault.key", 10)
+    assert missing.value.message == "the file vault.key is not there"
+    with pytest.raises(UnavailableError) as refused:
+        replace(tmp_path / "nowhere" / "config.toml", b"")
+    assert refused.value.message == f"cannot write {tmp_path}/nowhere/config.toml: No such file or directory"
+
+
+def test_a_detached_node_that_a_full_disk_silenced_is_told_by_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stderr.log").touch()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    assert "the disk is full" in _reported(1, tmp_path / "stderr.log").message

@@ -47,7 +47,9 @@ REASONS = {
     "file-exists": Reason("the file is there already", "choose another place, or remove the file if you are sure"),
     "cannot-write": Reason("the file cannot be written", "check the disk, and that its folder is yours to write"),
     "cannot-read": Reason("the file cannot be read", "check its permissions"),
-    "missing-file": Reason("the file is not there", "check the path of the node's home"),
+    "missing-file": Reason(
+        "the file is not there", "check the home's path, or restore the file from a copy of the home"
+    ),
     "not-private": Reason("others may reach a file that holds secrets", "chmod 600 it, and check who could read it"),
     "one-lock": Reason("a vault has one lock", "give either a passphrase or a key file"),
     "other-lock": Reason(

@@ -5,6 +5,7 @@ said, and a reader who goes away is only missed.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -253,4 +254,6 @@ def _reported(code: int, complaints: Path) -> NzError:
             continue
         error.exit_code = code if code > 0 else 1
         return error
+    if not lines and shutil.disk_usage(complaints.parent).free < _REPORT_BYTES:
+        return UnavailableError("cli.not-ready", "the disk is full: the node could not start, nor say why")
     return UnavailableError("cli.not-ready", f"the node ended with {code} before it was ready; see {complaints}")
