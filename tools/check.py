@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 COVERAGE = (sys.executable, "-m", "coverage")
 PYTHON_CODE = ("nzcore", "modules", "tools", "tests")
+TESTS = ("pytest", "-q", "--durations=5", "-n", "2", "--dist", "loadfile")  # tests of one file share nodes
 
 
 class Step(NamedTuple):
@@ -27,7 +28,7 @@ STEPS = (
     Step("lint", ((str(BIN / "ruff"), "check", *PYTHON_CODE),)),
     Step("types", ((str(BIN / "mypy"),),)),  # strict; its files are named in pyproject.toml
     Step("floors", ((str(BIN / "lint-imports"),),)),
-    Step("tests", ((*COVERAGE, "erase"), (*COVERAGE, "run", "-m", "pytest", "-q", "--durations=5")), live=True),
+    Step("tests", ((*COVERAGE, "erase"), (*COVERAGE, "run", "-m", *TESTS)), live=True),
     Step("coverage", ((*COVERAGE, "combine", "-q"), (*COVERAGE, "report")), after="tests"),
 )
 
