@@ -49,6 +49,44 @@ class Player:
             raise failed(f"`nzcore {' '.join(words)}` of {self.name}: {_complaint(ended.stderr)}")
         return json.loads(ended.stdout)
 
+    def begin(self, *words: str) -> "subprocess.Popen[bytes]":
+        """Begins a command and goes on; `finish` waits for it. The stage's end ends it too, with its node."""
+        return subprocess.Popen(  # noqa: S603  (our own program, no shell)
+            [*own_command(), "--home", str(self.home), "--json", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=own_environment(),
+            start_new_session=True,
+        )
+
+    def finish(self, begun: "subprocess.Popen[bytes]") -> Any:
+        """The JSON answer of a command that was begun. *Raises* UnavailableError `cli.demo-failed`."""
+        try:
+            answer, complaint = begun.communicate(timeout=COMMAND_S)
+        except subprocess.TimeoutExpired:
+            begun.kill()
+            begun.communicate()
+            raise failed(f"a command of {self.name} did not end within {COMMAND_S:g} s") from None
+        if begun.returncode:
+            raise failed(f"a command of {self.name}: {_complaint(complaint)}")
+        return json.loads(answer)
+
+    @property
+    def inbox(self) -> Path:
+        """Where files from peers arrive."""
+        return self.home.with_name(f"{self.home.name}-inbox")
+
+    def arrived_bytes(self) -> int:
+        """Bytes in the inbox on disk, unfinished files included."""
+        return sum(path.stat().st_size for path in self.inbox.rglob("*") if path.is_file())
+
+    def kill(self) -> None:
+        """Ends the node as a power cut would."""
+        assert self.process
+        self.process.kill()
+        self._reap()
+
     def make(self) -> None:
         """Makes the player's home, as `init` does. *Raises* as `command`."""
         words = self.home.parent / f"{self.name}.words"
@@ -114,6 +152,8 @@ class Stage:
         self.keep = keep
         self.folder = Path(tempfile.mkdtemp(prefix="nzcore-demo-"))
         self.players: dict[str, Player] = {}
+        self.sending: subprocess.Popen[bytes] | None = None
+        """A command that one step has begun and a later one finishes."""
         self.pids: list[int] = []
 
     def player(self, name: str) -> Player:
@@ -145,6 +185,9 @@ class Stage:
         for player in self.players.values():
             with suppress(OSError, subprocess.TimeoutExpired):
                 player.end()
+        if self.sending is not None and self.sending.poll() is None:
+            self.sending.kill()
+            self.sending.communicate()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 

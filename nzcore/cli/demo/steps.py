@@ -1,6 +1,8 @@
 """The steps of the demo, as data: each does one thing on the stage and says what came of it."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from nzcore.base.errors import NzError
@@ -9,6 +11,10 @@ from nzcore.cli.demo.stage import Player, Stage, failed
 ALICE, BOB, CAROL = "alice", "bob", "carol"
 TICKET = "ticket.txt"
 PINGS = 5
+GREETING = "are you there?"
+FOLDER_FILE_BYTES = 4 << 20
+BIG_BYTES = 256 << 20  # long enough to do something in the middle of it
+REKEYS = 3
 
 
 class Step(NamedTuple):
@@ -82,12 +88,69 @@ def _ping(stage: Stage) -> str:
     return f"{told['received']} answers, {told['rtt_ms']['avg']:.2f} ms on average"
 
 
+def _message(stage: Stage) -> str:
+    alice, bob = stage.player(ALICE), stage.player(BOB)
+    alice.command("message", "send", BOB, GREETING)
+    texts = [message["text"] for message in bob.command("message", "list")]
+    if texts != [GREETING]:
+        raise failed(f"{bob.name} has {texts}")
+    return f"{bob.name} reads: {GREETING}"
+
+
+def _folder(stage: Stage) -> str:
+    """Three files in two folders, compared by their hashes as the receiver found them."""
+    alice, bob = stage.player(ALICE), stage.player(BOB)
+    photos = stage.folder / "photos"
+    (photos / "summer").mkdir(parents=True)
+    for name in ("sea.raw", "summer/beach.raw", "summer/dunes.raw"):
+        (photos / name).write_bytes(os.urandom(FOLDER_FILE_BYTES))
+    sent = alice.command("send", BOB, str(photos))
+    held = sorted(one["sha256"] for one in bob.command("inbox"))
+    if sent["files"] != len(held) or sorted(sent["sha256"].values()) != held:
+        raise failed("what arrived is not what was sent")
+    return f"{sent['files']} files, {sent['bytes'] / 1e6:.0f} MB in {sent['seconds']:.2f} s, hashes equal"
+
+
 def _rekey(stage: Stage) -> str:
-    alice = stage.player(ALICE)
-    alice.ask("channel.rekey", peer=BOB)
-    stage.until("the change of keys", lambda: bool(_rekeys(alice)) and bool(_rekeys(stage.player(BOB))))
-    trip = alice.ask("peer.ping", peer=BOB)["rtt_ms"]
-    return f"new keys on both sides, and an answer under them in {trip:.2f} ms"
+    alice, bob = stage.player(ALICE), stage.player(BOB)
+    before = bob.arrived_bytes()
+    sending = alice.begin("send", BOB, str(_big_file(stage, "film.raw")))
+    stage.until("the first bytes of a file", lambda: bob.arrived_bytes() > before)
+    for _ in range(REKEYS):
+        alice.ask("channel.rekey", peer=BOB)
+    sent = alice.finish(sending)
+    stage.until("the change of keys", lambda: min(_rekeys(alice), _rekeys(bob)) > 0)
+    rate = sent["bytes"] / 1e6 / max(sent["seconds"], 1e-3)
+    return f"keys renewed {_rekeys(alice)} times while {sent['bytes'] / 1e6:.0f} MB went by at {rate:.0f} MB/s"
+
+
+def _crash(stage: Stage) -> str:
+    """The receiver dies as in a power cut, in the middle of a file."""
+    alice, bob = stage.player(ALICE), stage.player(BOB)
+    before = bob.arrived_bytes()
+    stage.sending = alice.begin("send", BOB, str(_big_file(stage, "concert.raw")))
+    stage.until("some of a file", lambda: bob.arrived_bytes() > before + BIG_BYTES // 8)
+    bob.kill()
+    return f"{bob.name} was killed with {(bob.arrived_bytes() - before) / 1e6:.0f} of {BIG_BYTES / 1e6:.0f} MB on disk"
+
+
+def _resume(stage: Stage) -> str:
+    alice, bob = stage.player(ALICE), stage.player(BOB)
+    stage.start(BOB)
+    assert stage.sending
+    sent = alice.finish(stage.sending)
+    newest = bob.command("inbox", "--last", "1")[0]
+    if newest["sha256"] not in sent["sha256"].values() or not sent["resumed_bytes"]:
+        raise failed(f"it did not go on where it was: {sent['resumed_bytes']} bytes resumed")
+    resumed = sent["resumed_bytes"] / 1e6
+    return f"{bob.name} is back; {resumed:.0f} MB were there already, the rest followed, hash equal"
+
+
+def _module(stage: Stage) -> str:
+    alice, bob = stage.player(ALICE), stage.player(BOB)
+    bob.command("module", "enable", "hello", "--yes")
+    answer = alice.command("call", BOB, "hello.greet", f'{{"name":"{ALICE}"}}')
+    return f"{bob.name}'s module answers: {answer['body']}"
 
 
 def _stranger(stage: Stage) -> str:
@@ -129,6 +192,16 @@ def _give_card(giver: Player, taker: Player) -> None:
     taker.ask("peer.add", card=giver.ask("identity.card")["card"], name=giver.name)
 
 
+def _big_file(stage: Stage, name: str) -> Path:
+    """A file with holes, which costs the sender's disk nothing; other bytes at its end for each name."""
+    path = stage.folder / name
+    with path.open("wb") as file:
+        file.truncate(BIG_BYTES - len(name))
+        file.seek(0, os.SEEK_END)
+        file.write(name.encode())
+    return path
+
+
 def _rekeys(player: Player) -> int:
     return sum(channel["rekeys"] for channel in player.ask("channel.list"))
 
@@ -158,7 +231,12 @@ STEPS = (
     Step("invite", "make a ticket, as text and QR code", _invite),
     Step("join", "let the other node redeem it", _join),
     Step("ping", "measure round trips on it", _ping),
-    Step("rekey", "renew its keys", _rekey),
+    Step("message", "send a message", _message),
+    Step("folder", "send a folder", _folder),
+    Step("rekey", "renew keys while a file goes by", _rekey),
+    Step("crash", "kill the receiver in the middle of a file", _crash),
+    Step("resume", "see it come back and the file go on", _resume),
+    Step("module", "call a module on the other node", _module),
     Step("stranger", "see somebody unknown turned away", _stranger),
     Step("down", "stop all of them", _down),
 )
