@@ -85,6 +85,7 @@ class Link:
         self._leftover: list[Buffer] = []
         self._hot = False  # what is written waits for the flusher's turn in this tick
         self._warm = False  # something was flushed at once since the other side was last heard
+        self._handling = False  # inside `on_bytes`, which flushes at its end
         self._over = False
         self.greeted = trio.Event()
         """Set when the other side has greeted, or the link is over."""
@@ -110,6 +111,7 @@ class Link:
 
     def on_bytes(self, data: memoryview) -> None:
         self._warm = False
+        self._handling = True
         channel, streams = self._channel, self._streams
         try:
             events: list[tuple[Any, ...]] = channel.receive(data, self._now())
@@ -125,6 +127,8 @@ class Link:
         except Exception as error:  # the crash boundary of a channel: ours to mend, no other channel's to suffer
             self._user.on_fault(self, error)
             self._finish("channel.protocol-error", by_remote=False)
+        finally:
+            self._handling = False
 
     def on_writable(self) -> None:
         self._leftover = self._wire.send(self._leftover)
@@ -237,7 +241,7 @@ class Link:
             self._waiting[stream.id] = stream
 
     def consume(self, stream_id: int, size: int) -> None:
-        if self._channel.consume(stream_id, size) and not self._hot:
+        if self._channel.consume(stream_id, size) and not self._hot and not self._handling:
             self._heat()
 
     def end(self, stream_id: int) -> None:
