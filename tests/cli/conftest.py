@@ -110,6 +110,14 @@ def make_home(home: Path, *words: str, name: str = "tester") -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """What a command that runs in this process sets for signals ends with its test."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True)
 def no_node_left(tmp_path: Path) -> Iterator[None]:
     """Ends what a failed test left running; a test that went well leaves nothing."""
     yield

@@ -112,7 +112,7 @@ async def test_who_asks_without_reading_is_given_up_and_costs_bounded_memory(aut
             while True:
                 asked += 1
                 await stream.send_all(encode(frames.REQUEST, asked, "x.large", 3_600_000, None, None))
-                await trio.sleep(0.001)
+                await trio.sleep(0.02)
                 line = bob.node.fabric.lines.get(mallory.id)
                 if line is None:
                     break
