@@ -1,12 +1,17 @@
 """`tools/prove` fails when a proof does."""
 
+import argparse
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from tools.proofs import __main__ as prove
-from tools.proofs import fuzz, targets, vectors
+from tools.proofs import fuzz, long, targets, vectors
 from tools.proofs.report import Report
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_vector_comes_out_the_same_when_made_again():
@@ -73,6 +78,35 @@ def test_an_input_that_breaks_a_target_is_kept(monkeypatch, tmp_path):
     assert not report.ok
     assert "planted" in str(report.facts["error"])
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_every_long_test_is_run_by_a_proof(monkeypatch):
+    named = []
+    monkeypatch.setattr(long, "prove", lambda name, *paths: named.extend(paths))
+    for name in ("world", "mdns", "first-use"):
+        prove.PROOFS[name][1](argparse.Namespace())
+    marked = [file for file in (ROOT / "tests").rglob("test_*.py") if re.search(r"\bmark\.long\b", file.read_text())]
+    assert len(marked) > len(named) >= 3
+    for file in set(marked) - {Path(__file__)}:
+        assert any(file.is_relative_to(ROOT / path) for path in named), file
+
+
+@pytest.mark.parametrize(
+    ("body", "held", "facts"),
+    [
+        ("pass", True, {"passed": 1}),
+        ("assert False", False, {"failed": 1}),
+        ("pytest.skip('needs root')", False, {"skipped": 1}),
+    ],
+)
+def test_long_tests_hold_when_all_of_them_ran_and_passed(tmp_path, body, held, facts):
+    test = tmp_path / "test_sample.py"
+    test.write_text(f"import pytest\n@pytest.mark.long\ndef test_it():\n    {body}\ndef test_short(): assert False\n")
+    (report,) = long.prove("sample", str(test))
+    assert report.ok is held
+    assert facts.items() <= report.facts.items()
+    assert ("error" in report.facts) is not held
+    assert "needs root" not in body or "needs root" in str(report.facts["error"])
 
 
 @pytest.mark.parametrize(("held", "status"), [(True, 0), (False, 1)])

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def prove(name: str, *paths: str) -> list[Report]:
     """One report of the long tests in `paths`. A proof of which nothing could run does not hold."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "long", *paths]
+    command = [sys.executable, "-m", "pytest", "-q", "-ra", "-m", "long", *paths]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return [_report(name, done.returncode, done.stdout)]
 
