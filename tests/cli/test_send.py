@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import select
 import signal
 import subprocess
 import time
@@ -172,7 +173,7 @@ def test_a_message_is_shown_on_its_own_lines(run: Run, home: str, bob: str) -> N
 def test_bytes_go_through_a_pipe_unchanged(home: str, bob: str) -> None:
     there, back = bytes(range(256)) * 128, b"and back"
     with piping(bob, "--wait", "tester", "raw") as waiting:
-        dialled = joined(home, there)
+        dialled = joined(home, waiting, there)
         out, err = waiting.communicate(back, timeout=60)
         assert waiting.returncode == 0, err
         assert out == there
@@ -191,20 +192,20 @@ def piping(home: str, *words: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def joined(home: str, data: bytes) -> "subprocess.Popen[bytes]":
-    """A dialling side that found the waiting one, all of `data` given to it."""
+def joined(home: str, waiting: "subprocess.Popen[bytes]", data: bytes) -> "subprocess.Popen[bytes]":
+    """A dialling side that found the waiting one, as something that comes out there shows; `data` was given to it."""
     for _ in range(50):
         dialling = piping(home, "bob", "raw")
         assert dialling.stdin is not None
         with suppress(BrokenPipeError):
             dialling.stdin.write(data)
             dialling.stdin.close()
-        try:
-            dialling.wait(1)
-        except subprocess.TimeoutExpired:
-            dialling.stdin = None
-            return dialling
+        while dialling.poll() is None:  # refused, as long as nobody waits yet
+            if select.select([waiting.stdout], [], [], 0.05)[0]:
+                dialling.stdin = None
+                return dialling
         dialling.communicate()
+    waiting.kill()  # else its context would wait for it
     raise AssertionError("nobody ever waited")
 
 
