@@ -1,9 +1,9 @@
 """Fuzz target: any MessagePack value as the arguments of any operation, asked by anybody, through the gate."""
 
 from nzcore.base.errors import PeerError
+from nzcore.base.scopes import Scope
 from nzcore.codec.frames import unpack
 from nzcore.control.gate import admit
-from nzcore.base.scopes import Scope
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal
 
