@@ -34,6 +34,7 @@ BAR_FROM_BYTES = 64 << 20  # below this a file is done before a bar could be rea
 _PETNAME_LIMIT = 128
 _NO_SUCH_PEER = ("node.unknown-peer", "ipc.not-running", "node.no-home", "node.not-up")
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+_AGAIN_S = 0.01
 
 
 class Keys:
@@ -233,7 +234,8 @@ def _pour(file: RawIOBase) -> None:
 def _ended_once() -> Iterator[None]:
     """Leaves the block as Ctrl-C does, whichever way the process is told to end, and lets it then end in peace.
 
-    What the process was started to ignore, as under nohup, stays ignored.
+    What the process was started to ignore, as under nohup, stays ignored. What is raised while a finalizer runs is lost
+    to everyone but the hook for such exceptions, which has the process told again once it is back at its work.
     """
     ended = False
 
@@ -244,15 +246,24 @@ def _ended_once() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
+    def lost(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not ended or unraisable.exc_type is not KeyboardInterrupt:
+            told_before(unraisable)
+            return
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
     before = {
         number: handler for number in numbers if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
     }
+    told_before, sys.unraisablehook = sys.unraisablehook, lost
     for number in before:
         signal.signal(number, end)
     try:
         yield
     finally:
+        sys.unraisablehook = told_before
         if not ended:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from nzcore.cli.spawn import own_command, own_environment
 from nzcore.ipc.client import Client
 from nzcore.ipc.path import socket_path
 
-from .conftest import Ended, Run, make_home, spawn
+from .conftest import WAIT_S, Ended, Run, make_home, spawn
 from .terminal import Terminal
 
 CONTENT = b"dear bob" * 20_000
@@ -185,7 +186,10 @@ def test_a_command_that_is_told_to_end_leaves_no_half_file(
         feed.write(data)
         feed.flush()
         assert len(list(tmp_path.glob(".nzcore-*.part"))) == 1
+        deadline = time.monotonic() + WAIT_S
         while process.poll() is None:  # again and again, as people do: none of it may harm the cleaning up
+            if time.monotonic() > deadline:
+                process.kill()
             process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.05)
@@ -346,3 +350,27 @@ def test_a_long_file_on_a_terminal_shows_a_bar(places: Path, tmp_path: Path) -> 
         with Terminal(*command) as terminal:
             assert terminal.end() == 0
             assert "100%" in terminal.shown
+
+
+def test_being_told_to_end_while_a_finalizer_runs_ends_it_too(tmp_path: Path) -> None:
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(100):  # time for the signal to be heard in here
+                pass
+
+    def work() -> None:
+        with released(str(tmp_path / "new"), mode=0o600) as write:
+            write(b"half")
+            Dying()
+            signal.sigtimedwait([], WAIT_S)  # any signal with a handler ends it
+
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert list(tmp_path.iterdir()) == []
