@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -60,18 +61,17 @@ def test_cpu_time_stands_beside_the_ratio_and_does_not_change_it():
     assert human(row).endswith("cpu 8 s/GB")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the CPU time of another process")
 def test_the_cpu_time_of_another_process_is_counted_with_ours():
     with subprocess.Popen(["sh", "-c", "while :; do :; done"]) as busy:
         try:
             begun = seconds_of(busy.pid)
             watch = Stopwatch(busy.pid)
-            while (now := seconds_of(busy.pid)) and now < begun + 0.05:
+            while (now := seconds_of(busy.pid)) < begun + 0.05:
                 pass
             wall, cpu = watch.read()
         finally:
             busy.kill()
-    if not now:
-        pytest.skip("this system does not tell")
     assert wall > 0
     assert cpu >= now - begun
 
