@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -172,7 +172,8 @@ def test_a_message_is_shown_on_its_own_lines(run: Run, home: str, bob: str) -> N
 
 def test_bytes_go_through_a_pipe_unchanged(home: str, bob: str) -> None:
     there, back = bytes(range(256)) * 128, b"and back"
-    with piping(bob, "--wait", "tester", "raw") as waiting:
+    with piping(bob, "--wait", "tester", "raw") as waiting, ExitStack() as stack:
+        stack.callback(waiting.kill)  # whatever fails: else its context would wait for it
         dialled = joined(home, waiting, there)
         out, err = waiting.communicate(back, timeout=60)
         assert waiting.returncode == 0, err
@@ -199,13 +200,13 @@ def joined(home: str, waiting: "subprocess.Popen[bytes]", data: bytes) -> "subpr
         assert dialling.stdin is not None
         with suppress(BrokenPipeError):
             dialling.stdin.write(data)
+        with suppress(BrokenPipeError):
             dialling.stdin.close()
+        dialling.stdin = None  # `communicate` would write to it again
         while dialling.poll() is None:  # refused, as long as nobody waits yet
             if select.select([waiting.stdout], [], [], 0.05)[0]:
-                dialling.stdin = None
                 return dialling
         dialling.communicate()
-    waiting.kill()  # else its context would wait for it
     raise AssertionError("nobody ever waited")
 
 
