@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from nzcore.base.errors import PeerError, UsageError
 from nzcore.base.ids import NodeId
-from nzcore.proto.handshake.payload import PAYLOAD_BYTES, Introduction, decode_payload, encode_payload
+from nzcore.proto.handshake.payload import PAYLOAD_BYTES, Introduction, Payload, decode_payload, encode_payload
 from nzcore.proto.handshake.preface import (
     MAGIC,
     NO_TICKET,
@@ -25,7 +25,7 @@ from nzcore.proto.handshake.preface import (
     prologue,
     ticket_id,
 )
-from nzcore.proto.handshake.verdict import Directory, Policy, identify, judge
+from nzcore.proto.handshake.verdict import Directory, Policy, Verdict, identify, judge
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.node_keys import NodeKeys
 from nzcore.proto.noise.kernel import CHANNEL_EXPORT, CHANNEL_MESSAGES, Handshake, Transport, channel_handshake
@@ -262,16 +262,7 @@ class Initiator(_Machine):
         if verdict.refusal:
             raise PeerError(verdict.refusal, certificate=certificate, evidence=verdict.evidence)
         self._queue(noise.write_message(self._payload))
-        return Established(
-            transport=noise.split(CHANNEL_EXPORT),
-            certificate=certificate,
-            boot=said.boot,
-            version=said.version,
-            features=said.features,
-            initiator=True,
-            mode=mode,
-            tid=tid,
-        )
+        return _established(noise, said, certificate, self._preface, verdict, initiator=True)
 
 
 class Responder(_Machine):
@@ -328,18 +319,25 @@ class Responder(_Machine):
         certificate = identify(said.certificate, noise.remote_static)
         mode, tid = preface
         verdict = judge(certificate, self._keys.certificate, self._directory, self._policy, mode, tid)
-        return Established(
-            transport=noise.split(CHANNEL_EXPORT),
-            certificate=certificate,
-            boot=said.boot,
-            version=said.version,
-            features=said.features,
-            initiator=False,
-            mode=mode,
-            tid=tid,
-            refusal=verdict.refusal,
-            evidence=verdict.evidence,
-        )
+        return _established(noise, said, certificate, preface, verdict, initiator=False)
+
+
+def _established(
+    noise: Handshake, said: Payload, certificate: Certificate, preface: Preface, verdict: Verdict, *, initiator: bool
+) -> Established:
+    """Ends the handshake: what either side hands to its shell."""
+    return Established(
+        transport=noise.split(CHANNEL_EXPORT),
+        certificate=certificate,
+        boot=said.boot,
+        version=said.version,
+        features=said.features,
+        initiator=initiator,
+        mode=preface.mode,
+        tid=preface.tid,
+        refusal=verdict.refusal,
+        evidence=verdict.evidence,
+    )
 
 
 def _welcome(certificate: Certificate, mode: Mode, tid: bytes) -> str:
