@@ -1,7 +1,8 @@
 """The vault: one small file that holds a node's keys, sealed under a passphrase or a key file (spec/store.md §7).
 
-Knows neither keys nor what they are for: contents are bytes. All calls block; deriving from a passphrase takes about
-0.3 s on purpose. Layout, before anything is derived from it:
+Knows neither keys nor what they are for: contents are bytes. What a vault holds is read and replaced through an open
+`Vault` alone; functions are for what needs none. All calls block; deriving from a passphrase takes about 0.3 s on
+purpose. Layout, before anything is derived from it:
 
     "NZVAULT\\0" | version u16 | lock u8 | 0 | size u32 | operations u32 | memory u64 | salt 16 | sealed | SHA-256 32
 """
@@ -58,11 +59,17 @@ class Vault(Hidden):
 
     @classmethod
     def open(cls, path: Path, *, passphrase: str | None = None, key_file: Path | None = None) -> Self:
-        """Tries the lock. Give the passphrase or the key file. *Raises* as `open_vault`."""
+        """Tries the lock. Give the passphrase or the key file.
+
+        *Raises* UnavailableError `store.missing-file`, `store.truncated-vault`, `store.damaged-vault`,
+        `store.newer-vault`, `store.not-private` (the key file), `store.damaged-key-file`; UsageError
+        `store.wrong-passphrase`, `store.wrong-key-file`, `store.other-lock` (the vault has the other kind of lock),
+        `store.one-lock`.
+        """
         _one_of(passphrase, key_file)
         parsed = _read(path)
         if passphrase is not None:
-            lock, key = _BY_PASSPHRASE, derive_key(passphrase, parsed)
+            lock, key = _BY_PASSPHRASE, _derived_key(passphrase, parsed)
         else:
             assert key_file is not None
             lock, key = _BY_KEY_FILE, _read_key(key_file)
@@ -74,7 +81,7 @@ class Vault(Hidden):
         return cls(path, parsed, key)
 
     def contents(self) -> SecretBytes:
-        """What is in the vault now; the caller wipes it. *Raises* UnavailableError as `open_vault`."""
+        """What is in the vault now; the caller wipes it. *Raises* as `open` for a file that is another one by now."""
         return _unseal(_read(self._path), self._opened.lock, self._key)
 
     def replace(self, contents: bytes) -> None:
@@ -115,78 +122,24 @@ def create(
         raise
 
 
-def open_vault(path: Path, *, passphrase: str | None = None, key_file: Path | None = None) -> SecretBytes:
-    """The contents, which the caller wipes. Give the passphrase or the key file.
-
-    *Raises* UnavailableError `store.missing-file`, `store.truncated-vault`, `store.damaged-vault`, `store.newer-vault`,
-    `store.not-private` (the key file), `store.damaged-key-file`; UsageError `store.wrong-passphrase`,
-    `store.wrong-key-file`, `store.other-lock` (the vault has the other kind of lock), `store.one-lock`.
-    """
-    _one_of(passphrase, key_file)
-    parsed = _read(path)
-    if passphrase is not None:
-        return _open(parsed, _BY_PASSPHRASE, derive_key(passphrase, parsed))
-    assert key_file is not None
-    return _open(parsed, _BY_KEY_FILE, _read_key(key_file))
-
-
 def seal(contents: bytes, passphrase: str, *, cost: Cost = MODERATE) -> bytes:
     """A vault's bytes, to be carried elsewhere. *Raises* UsageError as `create`."""
     return _sealed(contents, passphrase, None, cost)
 
 
 def unseal(data: bytes, passphrase: str) -> SecretBytes:
-    """What `seal` sealed; the caller wipes it. *Raises* as `open_vault` does for a damaged file, a wrong passphrase."""
+    """What `seal` sealed; the caller wipes it. *Raises* as `Vault.open` for a damaged file and a wrong passphrase."""
     parsed = parse(data)
-    return _open(parsed, _BY_PASSPHRASE, derive_key(passphrase, parsed))
+    key = _derived_key(passphrase, parsed)
+    try:
+        return _unseal(parsed, _BY_PASSPHRASE, key)
+    finally:
+        key.wipe()
 
 
 def lock_of(path: Path) -> Literal["passphrase", "key-file"]:
-    """What opens this vault, so that a program knows whether to ask. *Raises* as `open_vault` does for bad files."""
+    """What opens this vault, so that a program knows whether to ask. *Raises* as `Vault.open` for bad files."""
     return "passphrase" if _read(path).lock == _BY_PASSPHRASE else "key-file"
-
-
-def replace_contents(
-    path: Path, contents: bytes, *, passphrase: str | None = None, key_file: Path | None = None
-) -> None:
-    """Puts other contents under the same lock, atomically: a crash leaves the old vault or the new one.
-
-    *Raises* as `open_vault`, and UnavailableError `store.cannot-write`, UsageError `store.too-much-in-vault`.
-    """
-    open_vault(path, passphrase=passphrase, key_file=key_file).wipe()  # whoever can't open may not replace
-    cost = _read(path).cost
-    key = None if key_file is None else _read_key(key_file)
-    replace(path, _sealed(contents, passphrase, key, cost))
-
-
-def rewrap(
-    path: Path,
-    *,
-    passphrase: str | None = None,
-    key_file: Path | None = None,
-    new_passphrase: str | None = None,
-    new_key_file: Path | None = None,
-    cost: Cost = MODERATE,
-) -> None:
-    """Puts the same contents under another lock, atomically; the key file that is no longer needed is removed.
-
-    Old copies of the vault still open with the old lock: after a leak, rotate the keys inside as well. *Raises* as
-    `open_vault` and `create`; a new key file must not exist yet.
-    """
-    _one_of(new_passphrase, new_key_file)
-    contents = open_vault(path, passphrase=passphrase, key_file=key_file)
-    key = _new_key(new_key_file)
-    try:
-        vault = _sealed(contents.reveal(), new_passphrase, key, cost)
-    except BaseException:
-        if new_key_file is not None:
-            new_key_file.unlink(missing_ok=True)
-        raise
-    finally:
-        contents.wipe()
-    replace(path, vault)  # should this fail, the new key file stays: it may be the one that opens what is there
-    if key_file is not None:
-        key_file.unlink(missing_ok=True)
 
 
 def parse(data: bytes) -> _Parsed:
@@ -209,7 +162,7 @@ def parse(data: bytes) -> _Parsed:
     return _Parsed(body[: _HEADER.size], lock, _cost(lock, operations, memory), salt, sealed)
 
 
-def derive_key(passphrase: str, parsed: _Parsed) -> WrappingKey:
+def _derived_key(passphrase: str, parsed: _Parsed) -> WrappingKey:
     """The key behind a passphrase under the vault's own cost. *Raises* UsageError `store.other-lock`."""
     if parsed.lock != _BY_PASSPHRASE:
         raise UsageError("store.other-lock")
@@ -230,15 +183,7 @@ def _cost(lock: int, operations: int, memory: int) -> Cost:
 
 
 def _read(path: Path) -> _Parsed:
-    data = read(path, _MAX_BYTES)
-    return parse(data)
-
-
-def _open(parsed: _Parsed, lock: int, key: WrappingKey) -> SecretBytes:
-    try:
-        return _unseal(parsed, lock, key)
-    finally:
-        key.wipe()
+    return parse(read(path, _MAX_BYTES))
 
 
 def _unseal(parsed: _Parsed, lock: int, key: WrappingKey) -> SecretBytes:

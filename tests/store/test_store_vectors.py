@@ -7,8 +7,8 @@ import pytest
 
 from nzcore.base.errors import NzError
 from nzcore.crypto.secrets import StoreKey
-from nzcore.store import vault
 from nzcore.store.sealing import Sealer, StoredRow
+from nzcore.store.vault import Vault
 from tools.vectors import __main__ as tool
 
 FILE = Path(__file__).parents[2] / "vectors" / "store.json"
@@ -36,13 +36,13 @@ def check(case: dict[str, str], folder: Path) -> None:
 def check_vault(case: dict[str, str], folder: Path) -> None:
     (folder / "vault").write_bytes(bytes.fromhex(case["vault"]))
     if "passphrase" in case:
-        contents = vault.open_vault(folder / "vault", passphrase=case["passphrase"])
+        opened = Vault.open(folder / "vault", passphrase=case["passphrase"])
     else:
         key_file = folder / "vault.key"
         key_file.touch(0o600)
         key_file.write_bytes(bytes.fromhex(case["key_file"]))
-        contents = vault.open_vault(folder / "vault", key_file=key_file)
-    assert contents.reveal().hex() == case["contents"]
+        opened = Vault.open(folder / "vault", key_file=key_file)
+    assert opened.contents().reveal().hex() == case["contents"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

@@ -13,6 +13,7 @@ from nzcore.crypto.hashing import sha256
 from nzcore.crypto.passphrase import Cost
 from nzcore.store import files, vault
 from nzcore.store.files import permissions_problem
+from nzcore.store.vault import Vault
 from tools.fuzz import vault as fuzz_vault
 
 CHEAP = Cost(1, 8 << 20)
@@ -39,14 +40,22 @@ def code_of(call: Callable[[], object]) -> str:
     return caught.value.code
 
 
+def held(path: Path, *, passphrase: str | None = None, key_file: Path | None = None) -> bytes:
+    """What the vault at `path` holds. *Raises* as opening it does."""
+    opened = Vault.open(path, passphrase=passphrase, key_file=key_file)
+    contents = opened.contents().reveal()
+    opened.wipe()
+    return contents
+
+
 def test_a_passphrase_opens_its_vault_however_its_letters_are_composed(tmp_path: Path) -> None:
     vault.create(tmp_path / "vault", b"the keys", passphrase="caf\u00e9", cost=CHEAP)
-    assert vault.open_vault(tmp_path / "vault", passphrase="cafe\u0301").reveal() == b"the keys"
+    assert held(tmp_path / "vault", passphrase="cafe\u0301") == b"the keys"
     assert vault.lock_of(tmp_path / "vault") == "passphrase"
 
 
 def test_a_key_file_opens_its_vault(by_key_file: Path) -> None:
-    assert vault.open_vault(by_key_file, key_file=by_key_file.with_name("vault.key")).reveal() == b"the keys"
+    assert held(by_key_file, key_file=by_key_file.with_name("vault.key")) == b"the keys"
     assert vault.lock_of(by_key_file) == "key-file"
 
 
@@ -54,7 +63,7 @@ def test_both_files_are_private_whatever_the_umask_and_hide_their_contents(tmp_p
     before = os.umask(0)
     try:
         vault.create(tmp_path / "vault", b"the keys", key_file=tmp_path / "vault.key")
-        vault.replace_contents(tmp_path / "vault", b"other keys", key_file=tmp_path / "vault.key")
+        Vault.open(tmp_path / "vault", key_file=tmp_path / "vault.key").replace(b"other keys")
     finally:
         os.umask(before)
     for name in ("vault", "vault.key"):
@@ -71,13 +80,13 @@ def test_every_way_not_to_open_has_its_own_code(by_passphrase: Path, tmp_path: P
 
     def opened(data: bytes) -> Callable[[], object]:
         by_passphrase.write_bytes(data)
-        return lambda: vault.open_vault(by_passphrase, passphrase=WORDS)
+        return lambda: held(by_passphrase, passphrase=WORDS)
 
-    assert code_of(lambda: vault.open_vault(by_passphrase, passphrase="wrong")) == "store.wrong-passphrase"
-    assert code_of(lambda: vault.open_vault(by_passphrase, key_file=tmp_path / "other.key")) == "store.other-lock"
-    assert code_of(lambda: vault.open_vault(other, passphrase=WORDS)) == "store.other-lock"
-    assert code_of(lambda: vault.open_vault(by_passphrase)) == "store.one-lock"
-    assert code_of(lambda: vault.open_vault(tmp_path / "none", passphrase=WORDS)) == "store.missing-file"
+    assert code_of(lambda: held(by_passphrase, passphrase="wrong")) == "store.wrong-passphrase"
+    assert code_of(lambda: held(by_passphrase, key_file=tmp_path / "other.key")) == "store.other-lock"
+    assert code_of(lambda: held(other, passphrase=WORDS)) == "store.other-lock"
+    assert code_of(lambda: held(by_passphrase)) == "store.one-lock"
+    assert code_of(lambda: held(tmp_path / "none", passphrase=WORDS)) == "store.missing-file"
     assert code_of(opened(content[:60])) == "store.truncated-vault"
     assert code_of(opened(b"")) == "store.truncated-vault"
     assert code_of(opened(content[:8] + b"\0\2" + content[10:])) == "store.newer-vault"
@@ -115,7 +124,7 @@ def test_the_header_is_bound_to_the_seal(by_key_file: Path) -> None:
     body = content[:28] + b"\1" + content[29:-32]  # the salt, which a key file does not use
     by_key_file.write_bytes(body + sha256(body))
     key_file = by_key_file.with_name("vault.key")
-    assert code_of(lambda: vault.open_vault(by_key_file, key_file=key_file)) == "store.wrong-key-file"
+    assert code_of(lambda: held(by_key_file, key_file=key_file)) == "store.wrong-key-file"
 
 
 @given(st.binary(max_size=300))
@@ -124,14 +133,14 @@ def test_any_bytes_are_a_vault_or_refused(data: bytes) -> None:
 
 
 def test_an_open_vault_replaces_its_contents_without_asking_again(by_passphrase: Path) -> None:
-    opened = vault.Vault.open(by_passphrase, passphrase=WORDS)
+    opened = Vault.open(by_passphrase, passphrase=WORDS)
     assert opened.contents().reveal() == b"the keys"
     opened.replace(b"new keys")
     assert opened.contents().reveal() == b"new keys"
-    assert vault.open_vault(by_passphrase, passphrase=WORDS).reveal() == b"new keys"
+    assert held(by_passphrase, passphrase=WORDS) == b"new keys"
     opened.wipe()
     assert code_of(opened.contents) == "crypto.wiped"
-    assert code_of(lambda: vault.Vault.open(by_passphrase, passphrase="wrong")) == "store.wrong-passphrase"
+    assert code_of(lambda: Vault.open(by_passphrase, passphrase="wrong")) == "store.wrong-passphrase"
 
 
 def test_what_is_sealed_without_a_file_opens_with_the_passphrase_alone() -> None:
@@ -139,16 +148,6 @@ def test_what_is_sealed_without_a_file_opens_with_the_passphrase_alone() -> None
     assert vault.unseal(sealed, WORDS).reveal() == b"for elsewhere"
     assert code_of(lambda: vault.unseal(sealed, "wrong")) == "store.wrong-passphrase"
     assert code_of(lambda: vault.unseal(sealed[:-1], WORDS)) == "store.truncated-vault"
-
-
-def test_the_lock_can_be_changed_there_and_back(by_passphrase: Path, tmp_path: Path) -> None:
-    key_file = tmp_path / "vault.key"
-    vault.rewrap(by_passphrase, passphrase=WORDS, new_key_file=key_file)
-    assert code_of(lambda: vault.open_vault(by_passphrase, passphrase=WORDS)) == "store.other-lock"
-    vault.replace_contents(by_passphrase, b"newer", key_file=key_file)
-    vault.rewrap(by_passphrase, key_file=key_file, new_passphrase="next", cost=CHEAP)
-    assert not key_file.exists()
-    assert vault.open_vault(by_passphrase, passphrase="next").reveal() == b"newer"
 
 
 def test_nothing_is_overwritten_or_left_over_when_making_a_vault_fails(by_passphrase: Path, tmp_path: Path) -> None:
@@ -166,13 +165,6 @@ def test_nothing_is_overwritten_or_left_over_when_making_a_vault_fails(by_passph
     assert key_file.read_bytes() == b"somebody's"
 
 
-def test_who_cannot_open_cannot_replace_or_rewrap(by_passphrase: Path) -> None:
-    content = by_passphrase.read_bytes()
-    assert code_of(lambda: vault.replace_contents(by_passphrase, b"", passphrase="x")) == "store.wrong-passphrase"
-    assert code_of(lambda: vault.rewrap(by_passphrase, passphrase="x", new_passphrase="y")) == "store.wrong-passphrase"
-    assert by_passphrase.read_bytes() == content
-
-
 @pytest.mark.parametrize("moment", ["fsync", "rename", "folder"])
 def test_a_crash_while_replacing_leaves_the_old_vault_or_the_new_one(
     moment: str, by_passphrase: Path, monkeypatch: pytest.MonkeyPatch
@@ -183,23 +175,24 @@ def test_a_crash_while_replacing_leaves_the_old_vault_or_the_new_one(
     def crash(*_: object) -> None:
         raise Crashed
 
+    opened = Vault.open(by_passphrase, passphrase=WORDS)
     with monkeypatch.context() as patch:
         if moment == "rename":
             patch.setattr(Path, "replace", crash)
         else:
             patch.setattr(files if moment == "folder" else os, "sync_folder" if moment == "folder" else "fsync", crash)
         with pytest.raises(Crashed):
-            vault.replace_contents(by_passphrase, b"new", passphrase=WORDS)
-    found = vault.open_vault(by_passphrase, passphrase=WORDS).reveal()
+            opened.replace(b"new")
+    found = held(by_passphrase, passphrase=WORDS)
     assert found == (b"new" if moment == "folder" else b"the keys")
-    vault.replace_contents(by_passphrase, b"newest", passphrase=WORDS)  # what was left over is in nobody's way
+    opened.replace(b"newest")  # what was left over is in nobody's way
     assert os.listdir(by_passphrase.parent) == ["vault"]
 
 
 def test_a_key_file_that_others_may_read_is_refused_and_a_vault_reported(by_key_file: Path) -> None:
     key_file = by_key_file.with_name("vault.key")
     key_file.chmod(0o640)
-    assert code_of(lambda: vault.open_vault(by_key_file, key_file=key_file)) == "store.not-private"
+    assert code_of(lambda: held(by_key_file, key_file=key_file)) == "store.not-private"
     by_key_file.chmod(0o604)
     assert "0604" in (permissions_problem(by_key_file) or "")
     assert "can't be examined" in (permissions_problem(by_key_file.with_name("none")) or "")
@@ -210,12 +203,12 @@ def test_a_key_file_that_others_may_read_is_refused_and_a_vault_reported(by_key_
 def test_a_damaged_key_file_is_said(content: bytes, by_key_file: Path) -> None:
     key_file = by_key_file.with_name("vault.key")
     key_file.write_bytes(content)
-    assert code_of(lambda: vault.open_vault(by_key_file, key_file=key_file)) == "store.damaged-key-file"
+    assert code_of(lambda: held(by_key_file, key_file=key_file)) == "store.damaged-key-file"
 
 
 def test_errors_are_of_the_right_kind(by_passphrase: Path) -> None:
     with pytest.raises(UsageError):
-        vault.open_vault(by_passphrase, passphrase="wrong")
+        held(by_passphrase, passphrase="wrong")
     by_passphrase.write_bytes(b"x")
     with pytest.raises(UnavailableError):
-        vault.open_vault(by_passphrase, passphrase=WORDS)
+        held(by_passphrase, passphrase=WORDS)
