@@ -15,7 +15,7 @@ import trio
 
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.base.instant import Instant
-from nzcore.kernel import topics
+from nzcore.kernel.topics import check_pattern, check_topic, matches
 
 CAPACITY = 1024
 """Default length of a subscriber's queue, in events."""
@@ -97,7 +97,7 @@ class Subscription:
     )  # fmt: skip
 
     def __init__(self, bus: "Bus", pattern: str, subscriber: str, capacity: int, overflow: Overflow) -> None:
-        self._words = topics.check_pattern(pattern)
+        self._words = check_pattern(pattern)
         if capacity < 1:
             raise UsageError("kernel.bad-capacity", capacity=capacity)
         self.pattern, self.subscriber, self.capacity, self.overflow = pattern, subscriber, capacity, overflow
@@ -321,10 +321,10 @@ class Bus:
         self._routes.clear()
 
     def _route(self, topic: str) -> tuple[Subscription, ...]:
-        words = topics.check_topic(topic)
+        words = check_topic(topic)
         if len(self._routes) >= ROUTES:
             self._routes.clear()
-        found = tuple(one for one in self._subscriptions if topics.matches(one._words, words))
+        found = tuple(one for one in self._subscriptions if matches(one._words, words))
         self._routes[topic] = found
         return found
 
