@@ -114,13 +114,17 @@ class Pairing:
         self.window.host(guest)
 
     def greet(self, node: NodeId, hello: Hello) -> None:
-        """A channel has opened: what the peer says of its addresses is learned, a newcomer's channel kept up."""
+        """A channel has opened: what the peer says of its addresses is learned, a newcomer's channel kept up.
+
+        Names are not: a peer could have us look up what it likes. Only people give them, in cards and tickets.
+        """
         if self._book.get(node) is None:
             return
         one = self._channels.links.get(node)
         near = one is not None and _is_local(one.link.remote)
         claimed = [address for address in map(_address, hello.addresses) if address is not None and address.dialable]
-        self._book.learn_addresses(node, [one for one in claimed if near or reach_of(one.host).value])
+        usable = [one for one in claimed if one.is_literal and (near or reach_of(one.host).value)]
+        self._book.learn_addresses(node, usable)
         if node in self._newcomers:  # their channel is there now: keeping it up begins without a dial
             self._newcomers.discard(node)
             self._channels.keep(node)

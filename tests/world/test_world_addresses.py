@@ -62,6 +62,8 @@ async def test_claims_are_bounded_and_the_newest_are_kept(autojump_clock):
         "tcp://a.localhost:1",
         "quic://10.1.1.1:1",
         "tcp://0.0.0.0:1",
+        "tcp://canary.example.org:7001",
+        "tcp://bob:7001",
         "",
     ],
 )
@@ -71,6 +73,37 @@ async def test_what_would_lead_elsewhere_or_nowhere_is_not_kept(autojump_clock, 
         before = known(alice, bob)
         greet(world, alice, bob, claim)
         assert known(alice, bob) == before
+
+
+class Watched(World):
+    """A world that knows which hosts were dialled."""
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.dialled = set()
+
+    def transport(self, host):
+        transport = super().transport(host)
+        dial = transport.dial
+
+        async def watched(address, spawn):
+            self.dialled.add(address.host)
+            return await dial(address, spawn)
+
+        transport.dial = watched
+        return transport
+
+
+async def test_a_name_is_dialled_only_where_a_person_gave_it(autojump_clock):
+    async with Watched(9) as world:
+        alice, bob = await strangers_by_card(world)
+        await alice.node.peers.add(bob.identity.certificate, [Address("bob.example.org", 7001)])
+        greet(world, alice, bob, "tcp://canary.example.org:7001", "tcp://bob.example.org:7001", "tcp://10.1.1.1:1")
+        await bob.crash(silent=False)
+        await world.until(lambda: {bob.host, "bob.example.org", "10.1.1.1"} <= world.dialled)
+        await world.run_for(600)
+        assert "canary.example.org" not in world.dialled
+        assert "tcp://bob.example.org:7001" in known(alice, bob)
 
 
 async def test_loopback_is_kept_where_the_channel_itself_came_over_loopback(autojump_clock):

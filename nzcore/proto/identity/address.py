@@ -42,6 +42,15 @@ class Address(NamedTuple):
         return f"{SCHEME}://[{self.host}]:{self.port}" if ":" in self.host else f"{SCHEME}://{self.host}:{self.port}"
 
     @property
+    def is_literal(self) -> bool:
+        """Whether the host is an IP address: dialling a name asks resolvers, who learn it and say where it leads."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
+    @property
     def dialable(self) -> bool:
         """False for what can only be listened on or means many: port 0, unspecified and multicast addresses."""
         try:

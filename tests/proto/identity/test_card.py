@@ -126,6 +126,21 @@ def test_an_address_has_one_canonical_text(text, canonical):
 
 
 @pytest.mark.parametrize(
+    ("host", "is_literal"),
+    [
+        ("192.0.2.7", True),
+        ("[2001:db8::7]", True),
+        ("[fe80::1%eth0.5]", True),
+        ("localhost", False),
+        ("node.example.org", False),
+        ("fe80", False),
+    ],
+)
+def test_only_an_ip_address_needs_no_resolver(host, is_literal):
+    assert Address.parse(f"tcp://{host}:1").is_literal is is_literal
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
