@@ -164,15 +164,6 @@ def when(at: float) -> str:
     return strftime("%Y-%m-%d %H:%M", localtime(at))
 
 
-def size(count: int) -> str:
-    """A number of bytes as people say it, in binary units."""
-    amount, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while amount >= 1000 and len(units) > 1:  # three digits at most
-        amount /= 1024
-        del units[0]
-    return f"{amount:.0f} {units[0]}" if units[0] == "B" or amount >= 100 else f"{amount:.1f} {units[0]}"
-
-
 def milliseconds(value: float | None) -> str:
     """A round trip; empty while it is unknown."""
     return "" if value is None else f"{value:.0f} ms" if value >= 100 else f"{value:.2f} ms"

@@ -6,13 +6,13 @@ import sys
 import time
 from collections import deque
 
+from nzcore.base.units import size
 from nzcore.cli.output import clean
 
 WINDOW_S = 5.0
 """Seconds over which the rate is taken: long enough to be steady, short enough to follow the network."""
 
 _BAR = 24
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 class ProgressLine:
@@ -70,15 +70,6 @@ def line(done: int, total: int | None, rate: float, note: str = "") -> str:
         if total and done < total:
             parts.append(f"{clock((total - done) / rate)} left")
     return "  ".join(parts)
-
-
-def size(number: float) -> str:
-    """Bytes as people say them."""
-    for unit in _UNITS[:-1]:
-        if number < 999.5:
-            return f"{number:.0f} {unit}" if unit == "B" or number >= 99.95 else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} {_UNITS[-1]}"
 
 
 def clock(seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import trio
 
 from nzcore.base.errors import UnavailableError
+from nzcore.base.units import size
 from nzcore.ipc.connection import Dispatch, Trouble
 from nzcore.ipc.server import serve_home
 from nzcore.kernel import Bus, Event, Service
@@ -233,7 +234,7 @@ def disk_problem(path: Path, min_free_bytes: int) -> str:
         free = shutil.disk_usage(path).free
     except OSError as error:
         return f"cannot look at the disk of {path}: {error.strerror}"
-    return f"the disk has only {free >> 20} MiB free" if free < min_free_bytes else ""
+    return f"the disk has only {size(free)} free" if free < min_free_bytes else ""
 
 
 def clock_problem(now: float) -> str:

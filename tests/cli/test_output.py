@@ -91,13 +91,6 @@ def test_a_long_line_is_broken_between_words_and_only_on_a_terminal(monkeypatch:
     assert output.fold("x" * 200, Terminal()) == "x" * 200
 
 
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 KiB"), (150_000, "146 KiB"), (10**13, "9.1 TiB")]
-)
-def test_sizes_are_said_in_their_unit(count: int, text: str) -> None:
-    assert output.size(count) == text
-
-
 def test_the_first_address_stands_for_all() -> None:
     assert output.where([]) == ""
     assert output.where(["tcp://[fd00::1]:1"]) == "[fd00::1]:1"

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from nzcore.base.units import size
 from nzcore.cli import output
 from nzcore.cli.frame import Group
 from nzcore.cli.names import channel_names, peer_argument
@@ -64,8 +65,8 @@ def _table(channels: list[dict[str, Any]]) -> Iterator[output.Block]:
                 output.ago(c["age_s"]),
                 c["streams"],
                 c["rekeys"],
-                output.size(c["bytes_in"]),
-                output.size(c["bytes_out"]),
+                size(c["bytes_in"]),
+                size(c["bytes_out"]),
             )
             for c in channels
         ],

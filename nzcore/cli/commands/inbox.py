@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from nzcore.base.units import size
 from nzcore.cli import output
 from nzcore.cli.frame import command as declare
 from nzcore.cli.names import peer_argument
-from nzcore.cli.progress import size
 from nzcore.cli.session import Session
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from nzcore.base.units import size
 from nzcore.cli import output
 from nzcore.cli.frame import Group
 from nzcore.cli.session import Session
@@ -51,7 +52,7 @@ def _table(waiting: list[dict[str, Any]]) -> Iterator[output.Block]:
                 one["id"],
                 one["name"] or output.short_id(one["node"]),
                 one["topic"],
-                output.size(one["bytes"]),
+                size(one["bytes"]),
                 one["refused"],
             )
             for one in waiting

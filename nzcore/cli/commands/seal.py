@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nzcore.base.units import size
 from nzcore.cli import frame
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import passphrase_option
@@ -42,16 +43,16 @@ def command(session: Session, file: str, to: str, out: str | None, passphrase_fi
     keys = Keys(session, passphrase_file)
     keys.ask("identity.show", {})  # a missing passphrase shows now, not after an hour's work
     sealer = Sealer(recipient, keys.sign)
-    size = 0
+    total = 0
     with released(target, mode=_MODE) as write:
         parts = [sealer.start()]
         for block in blocks(file, "sealing", quiet=session.json):
             parts.append(sealer.chunk(block))
-            size += sum(map(len, parts))
+            total += sum(map(len, parts))
             write(b"".join(parts))
             parts.clear()
         parts.append(sealer.finish())
-        size += sum(map(len, parts))
+        total += sum(map(len, parts))
         write(b"".join(parts))
-    result = {"file": str(Path(target).absolute()), "to": recipient.node.text, "bytes": size}
-    report(session, target, result, {"sealed": target, "for": f"{name}  {recipient.node.text}", "bytes": size})
+    result = {"file": str(Path(target).absolute()), "to": recipient.node.text, "bytes": total}
+    report(session, target, result, {"sealed": target, "for": f"{name}  {recipient.node.text}", "size": size(total)})

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from nzcore.base.errors import UsageError
+from nzcore.base.units import size
 from nzcore.cli import output
 from nzcore.cli.feeding import Feeder
 from nzcore.cli.frame import command as declare
 from nzcore.cli.names import peer_argument
-from nzcore.cli.progress import ProgressLine, size
+from nzcore.cli.progress import ProgressLine
 from nzcore.cli.session import Session
 
 _NOTES = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from nzcore.base.units import size
 from nzcore.cli import frame
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import passphrase_option
@@ -43,28 +44,28 @@ def command(session: Session, file: str, out: str | None, passphrase_file: str |
     check_streams(session, file, target, passphrase_file)
     keys = Keys(session, passphrase_file)
     opener = Opener(keys.open_head)
-    size = 0
+    total = 0
     with released(target, mode=_MODE) as write:
         for block in blocks(file, "unsealing", quiet=session.json):
             for piece in opener.feed(block):
                 write(piece)
-                size += len(piece)
+                total += len(piece)
         certificate = opener.finish().certificate
         sender = keys.ask("envelope.sender", {"certificate": certificate.text})
     result = {
         "file": str(Path(target).absolute()),
         "from": {name: sender[name] for name in ("node", "name", "identity", "known")},
-        "bytes": size,
+        "bytes": total,
     }
-    report(session, target, result, _facts(target, sender, size))
+    report(session, target, result, _facts(target, sender, total))
 
 
-def _facts(target: str, sender: dict[str, Any], size: int) -> dict[str, object]:
+def _facts(target: str, sender: dict[str, Any], total: int) -> dict[str, object]:
     return {
         "unsealed": target,
         "from": f"{sender['name']}  {sender['node']}",
         "": _WORD[sender["known"]],
-        "bytes": size,
+        "size": size(total),
     }
 
 

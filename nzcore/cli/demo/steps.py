@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nzcore.base.errors import NzError
+from nzcore.base.units import size
 from nzcore.cli.demo.stage import Player, Stage, failed
 
 ALICE, BOB, CAROL = "alice", "bob", "carol"
@@ -108,7 +109,7 @@ def _folder(stage: Stage) -> str:
     held = sorted(one["sha256"] for one in bob.command("inbox"))
     if sent["files"] != len(held) or sorted(sent["sha256"].values()) != held:
         raise failed("what arrived is not what was sent")
-    return f"{sent['files']} files, {sent['bytes'] / 1e6:.0f} MB in {sent['seconds']:.2f} s, hashes equal"
+    return f"{sent['files']} files, {size(sent['bytes'])} in {sent['seconds']:.2f} s, hashes equal"
 
 
 def _rekey(stage: Stage) -> str:
@@ -120,8 +121,8 @@ def _rekey(stage: Stage) -> str:
         alice.ask("channel.rekey", peer=BOB)
     sent = alice.finish(sending)
     stage.until("the change of keys", lambda: min(_rekeys(alice), _rekeys(bob)) > 0)
-    rate = sent["bytes"] / 1e6 / max(sent["seconds"], 1e-3)
-    return f"keys renewed {_rekeys(alice)} times while {sent['bytes'] / 1e6:.0f} MB went by at {rate:.0f} MB/s"
+    rate = size(sent["bytes"] / max(sent["seconds"], 1e-3))
+    return f"keys renewed {_rekeys(alice)} times while {size(sent['bytes'])} went by at {rate}/s"
 
 
 def _crash(stage: Stage) -> str:
@@ -131,7 +132,7 @@ def _crash(stage: Stage) -> str:
     stage.sending = alice.begin("send", BOB, str(_big_file(stage, "concert.raw")))
     stage.until("some of a file", lambda: bob.arrived_bytes() > before + BIG_BYTES // 8)
     bob.kill()
-    return f"{bob.name} was killed with {(bob.arrived_bytes() - before) / 1e6:.0f} of {BIG_BYTES / 1e6:.0f} MB on disk"
+    return f"{bob.name} was killed with {size(bob.arrived_bytes() - before)} of {size(BIG_BYTES)} on disk"
 
 
 def _resume(stage: Stage) -> str:
@@ -142,8 +143,8 @@ def _resume(stage: Stage) -> str:
     newest = bob.command("inbox", "--last", "1")[0]
     if newest["sha256"] not in sent["sha256"].values() or not sent["resumed_bytes"]:
         raise failed(f"it did not go on where it was: {sent['resumed_bytes']} bytes resumed")
-    resumed = sent["resumed_bytes"] / 1e6
-    return f"{bob.name} is back; {resumed:.0f} MB were there already, the rest followed, hash equal"
+    resumed = size(sent["resumed_bytes"])
+    return f"{bob.name} is back; {resumed} were there already, the rest followed, hash equal"
 
 
 def _module(stage: Stage) -> str:
