@@ -6,20 +6,20 @@ Knows who depends on whom; what each service does stands in `services.py`, what 
 import random
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 import nzcore
-from nzcore.base.errors import PeerError, UnavailableError
+from nzcore.base.errors import UnavailableError
 from nzcore.base.ids import NodeId
 from nzcore.control.node_ops import ServiceBrief
 from nzcore.control.node_ops import State as NodeState
 from nzcore.crypto.random import random_bytes
 from nzcore.kernel import Backoff, Bus, Service, Supervisor
 from nzcore.kernel.states import RESTING, State
-from nzcore.net.links import Alarm
 from nzcore.net.local import Local
 from nzcore.net.manager import ChannelManager
 from nzcore.net.transport import Transport
@@ -32,23 +32,24 @@ from nzcore.node.home import Home, default_inbox
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.messages import Messages
 from nzcore.node.modules.of_node import modules_of
-from nzcore.node.network import advertised
+from nzcore.node.modules.registry import Modules
 from nzcore.node.pairing import Pairing
 from nzcore.node.peers import PeerBook
 from nzcore.node.place import place_of
+from nzcore.node.standing import Standing
 from nzcore.node.tickets import Tickets
 from nzcore.node.tubes import Pipes, Tubes
 from nzcore.proto.channel.hello import Hello
 from nzcore.proto.handshake.payload import BOOT_BYTES, Introduction
-from nzcore.proto.handshake.verdict import read_evidence
-from nzcore.proto.identity.address import Address
-from nzcore.proto.identity.card import MAX_ADDRESSES
-from nzcore.proto.identity.certificate import Certificate, Order, compare
 from nzcore.proto.trust.view import TrustView
 from nzcore.store.kv import KV
 
 if TYPE_CHECKING:
     from nzcore.node.discovery import DiscoveryService
+
+
+Watcher = Callable[[], tuple[str, ...]]
+"""Says what it finds wrong, one line a problem."""
 
 
 class Node:
@@ -72,63 +73,50 @@ class Node:
         self.config = config
         self.saved_config = config
         """As config.toml had it at the start; `config` may differ by what was overruled for this run."""
-        self.wall_clock = wall_clock
-        self.bus = Bus()
-        self.trust = TrustView()
-        self.peers = PeerBook(lambda: self.kv(), self.trust, wall_clock)
-        self.directory = NodeDirectory(self.peers, home.read_network_secret())
         self.transport = transport
-        self.channels = ChannelManager(self._local(), self.peers, transport, self.bus, door=config.door, rng=rng)
-        self.listening: Callable[[], list[str]] = list
-        """The addresses on which peers can reach the node."""
-        self.watchers: list[Callable[[], tuple[str, ...]]] = []
-        """Each says what it finds wrong, one line a problem; the supervisor's own word is added."""
-        self.kv: Callable[[], KV] = _no_store
-        """The store, which must not be kept: it is another one after the service restarted."""
-        self.files = FileExchange(
-            self.channels, self.peers, self.bus, config.files, inbox_folder(home, config), lambda: self.kv(), wall_clock
-        )
-        self.messages = Messages(self.channels, self.peers, self.bus, lambda: self.kv(), wall_clock)
-        place = place or (lambda: place_of(home))
-        self.fabric = Fabric(
-            self.channels,
-            self.peers,
-            self.trust,
-            self.bus,
-            identity.certificate.node,
-            lambda: self.kv(),
-            wall_clock,
-            place,
-        )
-        """Messages between services of nodes."""
-        self.tubes = Tubes()
-        self.pipes = Pipes(self.channels)
-        self.scrubbing = trio.Lock()
-        """Held while the whole store is read: once at a time is enough."""
-        self.pairing = Pairing(
-            tickets=Tickets(lambda: self.kv(), self.peers, wall_clock, place),
-            book=self.peers,
-            trust=self.trust,
-            directory=self.directory,
-            channels=self.channels,
-            bus=self.bus,
-            own=lambda: self.identity.certificate,
-            listening=lambda: self.listening(),
-        )
-        """How strangers become peers."""
-        self.discovery_keys = DiscoveryKeys(lambda: self.kv(), self.trust)
-        self.discovery: DiscoveryService | None = None
-        """Set where the node discovers; None: it is switched off."""
-        self.modules = modules_of(self)
-        self.watchers.append(lambda: self.modules.problems)
-        self.channels.links.on_greeted = self._greeted
-        self.channels.links.on_evidence = self._shown
-        self._replaced_by: Certificate | None = None
-        self.watchers.append(self._replaced)
+        self.wall_clock = wall_clock
+        self._place = place or partial(place_of, home)
         self._rng = rng
+        self._kv: Callable[[], KV] = _no_store
+        self._listening: Callable[[], list[str]] = list
         self._supervisor: Supervisor | None = None
         self._ready_at: float | None = None
         self._life = trio.CancelScope()
+        self.scrubbing = trio.Lock()
+        """Held while the whole store is read: once at a time is enough."""
+
+        self.bus = Bus()
+        self.trust = TrustView()
+        self.peers = PeerBook(self.kv, self.trust, wall_clock)
+        self.directory = NodeDirectory(self.peers, home.read_network_secret())
+        self.discovery_keys = DiscoveryKeys(self.kv, self.trust)
+        self.discovery: DiscoveryService | None = None
+        """Set where the node discovers; None: it is switched off."""
+        self._standing = Standing(identity, self.discovery_keys, self.bus, self.listening, wall_clock)
+        self.channels = self._make_channels()
+        self.pairing = self._make_pairing()
+        self.files = self._make_files()
+        self.messages = Messages(self.channels, self.peers, self.bus, self.kv, wall_clock)
+        self.tubes, self.pipes = Tubes(), Pipes(self.channels)
+        self.fabric = self._make_fabric()
+        self.modules = self._make_modules()
+        self.watchers: list[Watcher] = [lambda: self.modules.problems, lambda: self._standing.problems]
+
+    def attach(self, kv: Callable[[], KV], listening: Callable[[], list[str]] = list) -> None:
+        """Tells the node's parts where its services have the open store and the addresses that they listen on."""
+        self._kv = kv
+        self._listening = listening
+
+    def kv(self) -> KV:
+        """The store, which must not be kept: it is another one after the service restarted.
+
+        *Raises* UnavailableError `node.not-up`, `node.service-down`.
+        """
+        return self._kv()
+
+    def listening(self) -> list[str]:
+        """The addresses on which peers can reach the node."""
+        return self._listening()
 
     @property
     def supervisor(self) -> Supervisor:
@@ -223,43 +211,65 @@ class Node:
         """What is wrong now, one sentence each."""
         return [*self.supervisor.problems(), *(problem for watch in self.watchers for problem in watch())]
 
-    def _local(self) -> Local:
-        return Local(
+    def _make_channels(self) -> ChannelManager:
+        local = Local(
             keys=lambda: self.identity.keys,
             boot=random_bytes(BOOT_BYTES),
             introduction=Introduction(nzcore.__version__),
             directory=self.directory,
             trust=self.trust,
-            hello=self._hello,
+            hello=self._standing.hello,
             channels=self.config.channels.machine(),
         )
-
-    def _hello(self) -> Hello:
-        reachable = advertised(map(Address.parse, self.listening()))
-        return Hello(
-            time=int(self.wall_clock()),
-            addresses=tuple(one.text for one in reachable[:MAX_ADDRESSES]),
-            dk=self.discovery_keys.greeting,
-        )
+        manager = ChannelManager(local, self.peers, self.transport, self.bus, door=self.config.door, rng=self._rng)
+        manager.links.on_greeted = self._greeted
+        manager.links.on_evidence = self._standing.refused
+        return manager
 
     def _greeted(self, node: NodeId, hello: Hello) -> None:
         self.pairing.greet(node, hello)
         self.discovery_keys.greeted(node, hello.dk)
 
-    def _shown(self, node: NodeId, code: str, detail: bytes) -> None:
-        """A peer refuses this node and shows a certificate of it that we do not have (spec/handshake.md §8)."""
-        try:
-            self._replaced_by = read_evidence(self.identity.certificate, detail)
-        except PeerError as error:
-            code = error.code
-        self.bus.emit("peer.alarm", Alarm(node, code))
+    def _make_pairing(self) -> Pairing:
+        return Pairing(
+            tickets=Tickets(self.kv, self.peers, self.wall_clock, self._place),
+            book=self.peers,
+            trust=self.trust,
+            directory=self.directory,
+            channels=self.channels,
+            bus=self.bus,
+            own=lambda: self.identity.certificate,
+            listening=self.listening,
+        )
 
-    def _replaced(self) -> tuple[str, ...]:
-        shown = self._replaced_by
-        if shown is None or compare(self.identity.certificate, shown) not in (Order.NEWER, Order.FORKED):
-            return ()
-        what = "retired" if shown.final else f"given other keys (epoch {shown.epoch})"
-        return (f"this node was {what} elsewhere, and its peers refuse it; see `nzcore explain handshake.older-epoch`",)
+    def _make_files(self) -> FileExchange:
+        settings, folder = self.config.files, inbox_folder(self.home, self.config)
+        return FileExchange(self.channels, self.peers, self.bus, settings, folder, self.kv, self.wall_clock)
+
+    def _make_fabric(self) -> Fabric:
+        return Fabric(
+            self.channels,
+            self.peers,
+            self.trust,
+            self.bus,
+            self.identity.certificate.node,
+            self.kv,
+            self.wall_clock,
+            self._place,
+        )
+
+    def _make_modules(self) -> Modules:
+        return modules_of(
+            self.home,
+            self.identity,
+            self.peers,
+            self.channels,
+            self.bus,
+            self.fabric,
+            kv=self.kv,
+            clock=self.wall_clock,
+            supervisor=lambda: self.supervisor,
+        )
 
     def _check_started(self, supervisor: Supervisor) -> None:
         for info in supervisor.list():

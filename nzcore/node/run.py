@@ -134,8 +134,7 @@ def services_of(node: Node) -> list[Service]:
     discovery = _discovery_of(node, bridge)
     prepare = node.discovery_keys.load if discovery else None  # before the first HELLO, which says the key
     net = NetService(node.channels, node.peers, store, node.bus, node.config.net, prepare=prepare)
-    node.kv = lambda: store.kv
-    node.listening = net.listening
+    node.attach(lambda: store.kv, net.listening)
     journal = JournalService(node.bus, node.home.log, node.config.log, outlasts=partial(_others_stop, node))
     node.watchers.append(lambda: journal.problems)
     return [
@@ -148,7 +147,7 @@ def services_of(node: Node) -> list[Service]:
         MessagesService(node.messages),
         PipesService(node.pipes),
         FabricService(node.fabric, Dispatcher(node), node.trust),
-        ModulesService(node.modules),
+        ModulesService(node.modules, Dispatcher(node)),
         monitor,
         IpcService(node.home, Dispatcher(node), node.bus),
         *discovery,

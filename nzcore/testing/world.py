@@ -199,8 +199,7 @@ class WorldNode:
         )
         store = StoreService(lambda: _Borrowed(self.kv), requires=())
         net = NetService(node.channels, node.peers, store, node.bus, node.config.net)
-        node.kv = lambda: store.kv
-        node.listening = net.listening
+        node.attach(lambda: store.kv, net.listening)
         node.files.inbox.offload = inline
         node.modules.offload = inline
         services = [
@@ -211,7 +210,7 @@ class WorldNode:
             MessagesService(node.messages),
             PipesService(node.pipes),
             FabricService(node.fabric, Dispatcher(node), node.trust),
-            ModulesService(node.modules),
+            ModulesService(node.modules, Dispatcher(node)),
         ]
         try:
             with self._scope:

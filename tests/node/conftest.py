@@ -59,9 +59,9 @@ def node(make_node: Callable[[], Node]) -> Node:
 
 
 def threadless(node: Node) -> list[Service]:
-    """A store in memory, for virtual clocks; the node's `kv` is wired to it."""
+    """A store in memory, for virtual clocks; which `node` is told of."""
     store = StoreService(lambda: InlineKV(node.identity.data_key), requires=())
-    node.kv = lambda: store.kv
+    node.attach(lambda: store.kv)
     return [store]
 
 

@@ -90,7 +90,7 @@ class Ward:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.store = StoreService(lambda: InlineKV(node.identity.data_key), requires=())
-        node.kv = lambda: self.store.kv
+        node.attach(lambda: self.store.kv)
 
     async def examined(self, harm: Callable[[], object] = lambda: None) -> list[Check]:
         ready = trio.Event()

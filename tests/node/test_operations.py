@@ -81,7 +81,7 @@ def play(node: Node, scene: Callable[[Play], Any], *more: Service) -> None:
     async def main() -> None:
         one, ready = Play(node), trio.Event()
         store = StoreService(lambda: InlineKV(node.identity.data_key), requires=())
-        node.kv = lambda: store.kv
+        node.attach(lambda: store.kv)
         async with trio.open_nursery() as nursery:
             await nursery.start(one._listen)
             nursery.start_soon(lambda: node.run([store, Spare(), *more], on_ready=ready.set))

@@ -87,12 +87,12 @@ class FabricAccess:
 
     async def publish(self, topic: str, body: object) -> None:
         self._grants.require("fabric", topic)
-        await self._parts.fabric().publish(topic, builtins(body))
+        await self._parts.fabric.publish(topic, builtins(body))
 
     @asynccontextmanager
     async def subscribe(self, pattern: str) -> AsyncIterator[AsyncIterator[Message]]:
         self._grants.require("fabric", pattern)
-        async with self._parts.fabric().subscribe(pattern) as arriving:
+        async with self._parts.fabric.subscribe(pattern) as arriving:
             yield (Message(one.topic, one.body, one.origin, one.at) async for one in arriving)
 
     async def request(
@@ -100,11 +100,11 @@ class FabricAccess:
     ) -> Any:
         self._grants.require("fabric", operation)
         async with self._calls:
-            return await self._parts.fabric().request(node, operation, builtins(body), deadline_s=deadline_s, key=key)
+            return await self._parts.fabric.request(node, operation, builtins(body), deadline_s=deadline_s, key=key)
 
     async def deliver(self, node: NodeId, topic: str, body: object) -> str:
         self._grants.require("fabric", topic)
-        return await self._parts.fabric().deliver(node, topic, builtins(body))
+        return await self._parts.fabric.deliver(node, topic, builtins(body))
 
 
 class Context:
@@ -127,7 +127,7 @@ class Context:
 
     @property
     def node(self) -> NodeId:
-        return self._parts.own()
+        return self._parts.own
 
     def now(self) -> float:
         return self._parts.clock()

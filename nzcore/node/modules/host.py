@@ -205,7 +205,7 @@ class ModuleService(Service):
         )
 
     async def _receive(self, name: str, pattern: str, task_status: trio.TaskStatus[None]) -> None:
-        async with self._parts.fabric().subscribe(pattern) as arriving:
+        async with self._parts.fabric.subscribe(pattern) as arriving:
             task_status.started()
             async for one in arriving:
                 with self._swallowed(f"{name} on {one.topic}"):
@@ -236,10 +236,10 @@ class ModuleService(Service):
         for one in loaded.declared.operations:
             if one.scope is not None:
                 answer = partial(self._answer, one)
-                stack.callback(self._parts.fabric().answer(one.operation.name, answer, one.scope))
+                stack.callback(self._parts.fabric.answer(one.operation.name, answer, one.scope))
         for name, delivered in loaded.declared.delivered:
             deliver = partial(self._delivered, name, delivered.topic)
-            stack.callback(self._parts.fabric().on_delivery(delivered.topic, deliver))
+            stack.callback(self._parts.fabric.on_delivery(delivered.topic, deliver))
 
     async def _stream(self, name: str, protocol: str, stream: Stream) -> None:
         await self._visit(protocol, None, lambda: getattr(self._instance, name)(stream))

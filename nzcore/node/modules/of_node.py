@@ -1,64 +1,78 @@
 """The modules of a node: which of its parts their contexts are made from."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from nzcore.base.errors import PeerError
 from nzcore.base.ids import NodeId
-from nzcore.ipc.connection import Dispatch
+from nzcore.kernel import Bus, Supervisor
 from nzcore.module import Peer
+from nzcore.net.manager import ChannelManager
+from nzcore.node.home import Home
+from nzcore.node.identity import LocalIdentity
 from nzcore.node.modules.registry import Modules
-from nzcore.node.modules.surroundings import Surroundings
-
-if TYPE_CHECKING:
-    from nzcore.node.node import Node
+from nzcore.node.modules.surroundings import MessageFabric, Surroundings
+from nzcore.node.peers import PeerBook
+from nzcore.store.kv import KV
 
 SIGNATURE = "NZ-MODULE-01 signature"
 
 
-def modules_of(node: "Node") -> Modules:
-    """Made with the node; finds its other parts when they are needed, because some are made later, some anew."""
+def modules_of(
+    home: Home,
+    identity: LocalIdentity,
+    peers: PeerBook,
+    channels: ChannelManager,
+    bus: Bus,
+    fabric: MessageFabric,
+    *,
+    kv: Callable[[], KV],
+    clock: Callable[[], float],
+    supervisor: Callable[[], Supervisor],
+) -> Modules:
+    """The modules of the node that these are parts of. `clock` gives seconds since 1970."""
 
-    def dispatch() -> Dispatch:
-        from nzcore.node.dispatch import Dispatcher  # it stands on the node, so it can only be had afterwards
+    def known() -> list[Peer]:
+        return [Peer(node, peer.petname, channels.links.get(node) is not None) for node, peer in peers.all()]
 
-        return Dispatcher(node)
+    notary = _Notary(identity, peers)
+    parts = Surroundings(
+        bus=bus,
+        kv=kv,
+        channels=channels,
+        fabric=fabric,
+        dispatch=lambda: modules.dispatch,
+        own=identity.certificate.node,
+        clock=clock,
+        peers=known,
+        sign=notary.sign,
+        verify=notary.verify,
+        files=home.module_files,
+        offload=lambda: modules.offload,
+    )
+    modules = Modules(parts, home.modules, supervisor)
+    return modules
 
-    def peers() -> list[Peer]:
-        return [
-            Peer(peer_id, peer.petname, node.channels.links.get(peer_id) is not None)
-            for peer_id, peer in node.peers.all()
-        ]
 
-    def sign(module: str, data: bytes) -> bytes:
-        return node.identity.sign(SIGNATURE, _framed(module), data)
+class _Notary:
+    """Signs for modules with the node's key, and verifies what modules of known nodes signed."""
 
-    def verify(module: str, author: NodeId, data: bytes, signature: bytes) -> bool:
-        own = node.identity.certificate
-        certificate = own if author == own.node else node.peers.certificate(author)
+    def __init__(self, identity: LocalIdentity, peers: PeerBook) -> None:
+        self._identity = identity
+        self._peers = peers
+
+    def sign(self, module: str, data: bytes) -> bytes:
+        return self._identity.sign(SIGNATURE, _framed(module), data)
+
+    def verify(self, module: str, author: NodeId, data: bytes, signature: bytes) -> bool:
+        own = self._identity.certificate
+        certificate = own if author == own.node else self._peers.certificate(author)
         if certificate is None:
             return False
         try:
-            node.identity.verify(certificate, signature, SIGNATURE, _framed(module), data)
+            self._identity.verify(certificate, signature, SIGNATURE, _framed(module), data)
         except PeerError:
             return False
         return True
-
-    parts = Surroundings(
-        bus=node.bus,
-        kv=lambda: node.kv(),
-        channels=node.channels,
-        fabric=lambda: node.fabric,
-        dispatch=dispatch,
-        own=lambda: node.identity.certificate.node,
-        clock=node.wall_clock,
-        peers=peers,
-        sign=sign,
-        verify=verify,
-        files=node.home.module_files,
-        offload=lambda: modules.offload,
-    )
-    modules = Modules(parts, node.home.modules, lambda: node.supervisor)
-    return modules
 
 
 def _framed(module: str) -> bytes:

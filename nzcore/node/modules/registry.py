@@ -12,6 +12,8 @@ import trio
 
 from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.control.module_ops import CapabilityInfo, ModuleDetails, ModuleInfo, ModuleRemoved, ModuleState
+from nzcore.control.verdict import Principal
+from nzcore.ipc.connection import Dispatch, SendItem
 from nzcore.kernel import State, Supervisor
 from nzcore.node.modules.folder import Snapshot, read_folder
 from nzcore.node.modules.host import SERVICE_PREFIX, ModuleService, Table
@@ -41,8 +43,8 @@ class Modules:
         self.table = Table()
         self.folder = folder
         self.offload: Offload = in_spare_thread
-        self.requires: tuple[str, ...] = (SERVICE,)
-        """Services that every module needs."""
+        self.dispatch: Dispatch = _not_up
+        """Carries out what modules call; whoever runs the service `modules` puts the node's in this place."""
         self._parts = parts
         self._supervisor = supervisor
         self._pins = Pins(parts.kv)
@@ -228,7 +230,7 @@ class Modules:
             raise UnavailableError("module.stuck", f"{name} does not end although it was cancelled")
 
     def _needs(self, manifest: Manifest) -> tuple[str, ...]:
-        return (*self.requires, *(SERVICE_PREFIX + name for name, _ in manifest.requires))
+        return (SERVICE, *(SERVICE_PREFIX + name for name, _ in manifest.requires))
 
     def _check_replaceable(self, snapshot: Snapshot) -> None:
         """A module that others need can be replaced by one that itself needs the same: else they would stop with it."""
@@ -350,6 +352,10 @@ class Modules:
         if info.state is State.RUNNING:
             return "running", ""
         return ("failed" if info.state is State.FAILED else "enabled"), info.last_error
+
+
+def _not_up(principal: Principal, operation: str, args: object, send_item: SendItem) -> object:
+    raise UnavailableError("node.not-up")
 
 
 def _readable(name: str, found: Found | None) -> Snapshot:

@@ -46,6 +46,11 @@ def find(home: Path, name: str) -> Found | None:
     return look(name, *place) if place else None
 
 
+def names(home: Path) -> list[str]:
+    """What lies where modules lie, by name, unread. Blocks, for the first look at installed packages 25 ms."""
+    return [name for name, (folder, _) in _places(home).items() if is_name(name) and (folder / FILE_NAME).is_file()]
+
+
 def look(name: str, folder: Path, source: SourceKind) -> Found:
     """Reads one folder, which must be called as its manifest says."""
     try:

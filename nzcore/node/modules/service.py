@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import trio
 
+from nzcore.ipc.connection import Dispatch
 from nzcore.kernel import Service
 from nzcore.node.modules.registry import SERVICE, Modules
 
@@ -13,10 +14,12 @@ class ModulesService(Service):
 
     name = SERVICE
     summary = "finds, pins and starts modules"
+    requires = ("net",)
     start_timeout_s = 120.0  # every enabled module's code is executed meanwhile
 
-    def __init__(self, modules: Modules, requires: tuple[str, ...] = ("net",)) -> None:
-        self.requires = requires
+    def __init__(self, modules: Modules, dispatch: Dispatch) -> None:
+        """`dispatch` carries out operations of the node for modules, within their grants."""
+        modules.dispatch = dispatch
         self._modules = modules
 
     async def start(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -77,9 +77,9 @@ class Surroundings(NamedTuple):
     bus: Bus
     kv: Callable[[], KV]
     channels: ChannelManager
-    fabric: Callable[[], MessageFabric]
+    fabric: MessageFabric
     dispatch: Callable[[], Dispatch]
-    own: Callable[[], NodeId]
+    own: NodeId
     clock: Callable[[], float]
     peers: Callable[[], Sequence[Peer]]
     sign: Callable[[str, bytes], bytes]
