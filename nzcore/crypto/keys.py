@@ -15,6 +15,7 @@ from nacl.exceptions import BadSignatureError
 
 from nzcore.base.errors import PeerError, UsageError
 from nzcore.crypto.random import random_bytes
+from nzcore.crypto.registers import clean_registers
 from nzcore.crypto.secrets import Hidden, SecretBytes
 
 SEED_BYTES = 32
@@ -120,6 +121,7 @@ class AgreementSecret(Hidden):
 
     def __init__(self, secret: SecretBytes | bytes) -> None:
         """From 32 secret bytes, clamped as RFC 7748 says. *Raises* UsageError `crypto.bad-size`."""
+        clean_registers()
         key = X25519PrivateKey.from_private_bytes(_of_size(secret, SEED_BYTES))
         self._key: X25519PrivateKey | None = key
         self.public = AgreementPublic(key.public_key().public_bytes_raw())
@@ -169,6 +171,7 @@ class KemPublic(FixedBytes):
 
         *Raises* PeerError `crypto.bad-kem-key` where the key fails FIPS 203's modulus check.
         """
+        clean_registers()
         try:
             return MLKEM768PublicKey.from_public_bytes(self).encapsulate()
         except ValueError as error:
@@ -184,6 +187,7 @@ class KemSecret(Hidden):
 
     def __init__(self, seed: SecretBytes | bytes) -> None:
         """From FIPS 203's 64-byte seed d ‖ z. *Raises* UsageError `crypto.bad-size`."""
+        clean_registers()
         key = MLKEM768PrivateKey.from_seed_bytes(_of_size(seed, KEM_SEED_BYTES))
         self._key: MLKEM768PrivateKey | None = key
         self.public = KemPublic(key.public_key().public_bytes_raw())
@@ -206,6 +210,7 @@ class KemSecret(Hidden):
         """
         if len(ciphertext) != KEM_CIPHERTEXT_BYTES:
             raise PeerError("crypto.bad-kem-ciphertext", size=len(ciphertext))
+        clean_registers()
         return self._present().decapsulate(ciphertext)
 
     def seed(self) -> SecretBytes:
