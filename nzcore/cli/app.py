@@ -44,6 +44,7 @@ COMMANDS = {
     "explain": Entry("explain", "Say what a code means and what to try."),
     "demo": Entry("demo", "See real nodes live, meet, fail, heal and stop."),
     "completion": Entry("completion", "Print the completion script of a shell."),
+    "help": Entry("help", "Show how a command is used."),
 }
 
 

@@ -1,19 +1,21 @@
 """Commands that running modules add: `nzcore NAME …`, made from what the node says of their operations.
 
 The command line never imports a module's code: it asks the node `module.commands`, and only when a name is none of its
-own, or when help and completion list what there is. Without a node there are no such commands, and nothing is slower.
+own, or when help and completion list what there is. Without a node there are no such commands, and nothing is slower;
+a name that is a module's is told from a slip by the folders where modules lie.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from nzcore.base.errors import NzError, UsageError
+from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.cli import output
-from nzcore.cli.frame import Command, Group
-from nzcore.cli.session import Session
+from nzcore.cli.errors import CommandLineError
+from nzcore.cli.frame import Command, Group, no_such_command
+from nzcore.cli.session import ANSWER_S, Session
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -35,20 +37,32 @@ class Root(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in self.late and not name.startswith("-"):
-            _note_home(ctx, args)
-            command = self._of_module(ctx, name)
-            if command is not None:
-                return name, command, args[1:]
-            _refuse_stopped(ctx, name)
-        return super().resolve_command(ctx, args)
+        if name in self.late or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        _note_home(ctx, args)
+        if ctx.resilient_parsing:  # completion: whoever waits at the prompt is told no errors
+            return super().resolve_command(ctx, args)
+        described = self._described(ctx, ANSWER_S)
+        command = self._of_module(ctx, name)
+        if command is not None:
+            return name, command, args[1:]
+        session = ctx.find_object(Session) or Session()
+        session.json = session.json or "--json" in args  # an error comes before they are read
+        if described.get("error"):
+            _refuse_without_node(session, name, self.late, described["error"])
+        _refuse_stopped(session, name)
+        raise click.UsageError(no_such_command(name, [*self.late, *described["modules"]]), ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(self.summaries().items()))
-        if modules := self._described(ctx)["modules"]:
+        described = self._described(ctx)
+        if modules := described["modules"]:
             with formatter.section("Commands of modules"):
                 formatter.write_dl([(output.clean(name), output.clean(text)) for name, text in modules.items()])
+        elif getattr(described.get("error"), "code", "") == "ipc.not-running":
+            with formatter.section("Commands of modules"):
+                formatter.write_text("need the running node: nzcore up -d")
         Command.format_options(self, ctx, formatter)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem"]:
@@ -68,18 +82,17 @@ class Root(Group):
             group.add_command(_command(one), one["name"])
         return group
 
-    def _described(self, ctx: click.Context) -> Described:
-        """What the node says; nothing where none answers."""
+    def _described(self, ctx: click.Context, wait_s: float = _WAIT_S) -> Described:
+        """What the node says; nothing where none answers, and `error`, why."""
         session = ctx.find_object(Session) or Session()
         known: dict[str, Described] = ctx.find_root().meta.setdefault(__name__, {})  # asked once a command line
         home = str(session.home.path)
-        if not session.home.exists():  # and nothing is imported to learn that
-            return {"modules": {}, "commands": []}
         if home not in known:
             try:
-                known[home] = session.call("module.commands", wait_s=_WAIT_S)
-            except NzError:
-                known[home] = {"modules": {}, "commands": []}
+                session.home.require()  # imports nothing to learn that there is none
+                known[home] = session.call("module.commands", wait_s=wait_s)
+            except NzError as error:
+                known[home] = {"modules": {}, "commands": [], "error": error}
         return known[home]
 
 
@@ -94,29 +107,30 @@ def _note_home(ctx: click.Context, args: Sequence[str]) -> None:
             session.home_path = value
 
 
-def _refuse_stopped(ctx: click.Context, name: str) -> None:
-    """*Raises* UsageError `cli.module-stopped` where the name is a module's that does not run; where the node does not
-    run either, UnavailableError `ipc.not-running`."""
-    session = ctx.find_object(Session) or Session()
+def _refuse_without_node(session: Session, name: str, ours: Iterable[str], error: NzError) -> NoReturn:
+    """*Raises* the error where the name is a module's, as far as can be seen without a node; else CommandLineError
+    `cli.usage`."""
+    from nzcore.node.modules.search import names
+
+    modules = names(session.home.modules)
+    if name in modules and error.code in ("ipc.not-running", "node.no-home"):
+        message = f"{name} is a module, and commands of modules need the running node: {error.message}"
+        raise UnavailableError(error.code, message, hint=error.hint) from error
+    if name in modules:
+        raise error
+    raise CommandLineError("cli.usage", no_such_command(name, [*ours, *modules]), hint="nzcore --help") from None
+
+
+def _refuse_stopped(session: Session, name: str) -> None:
+    """*Raises* UsageError `cli.module-stopped` where the name is a module's that does not run."""
     try:
-        shown = session.call("module.show", {"name": name[:64]}, wait_s=_WAIT_S)
-    except NzError as error:
-        if error.code == "ipc.not-running" and _is_there(session, name):
-            raise
+        shown = session.call("module.show", {"name": name[:64]})
+    except NzError:
         return
     if shown["commands"]:
         again = "" if shown["state"] == "failed" else f"nzcore module enable {name}"
         state = "not enabled" if shown["state"] == "found" else shown["state"]
         raise UsageError("cli.module-stopped", f"the module {name} is {state}", hint=again)
-
-
-def _is_there(session: Session, name: str) -> bool:
-    """Whether a module of this name lies where modules are, as far as can be seen without a node."""
-    from nzcore.node.modules.manifest import FILE_NAME, is_name
-    from nzcore.node.modules.search import bundled_folder
-
-    folders = [session.home.modules, bundled_folder()]
-    return is_name(name) and any(folder and (folder / name / FILE_NAME).is_file() for folder in folders)
 
 
 def _command(described: Described) -> Command:

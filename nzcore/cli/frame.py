@@ -5,7 +5,7 @@ on the line, before or after the command's name, is written into the one `Sessio
 summaries of its commands and imports a command's module only when that command is called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,10 +118,7 @@ class Group(Command, click.Group):
         known = self.list_commands(ctx)
         if args[0] in known or args[0].startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        from difflib import get_close_matches
-
-        near = " or ".join(get_close_matches(args[0], known))
-        raise click.UsageError(f"no such command {args[0]!r}" + (f"; did you mean {near}?" if near else ""), ctx)
+        raise click.UsageError(no_such_command(args[0], known), ctx)
 
     def summaries(self) -> dict[str, str]:
         """Name and summary of each command, without importing any."""
@@ -139,6 +136,14 @@ class Group(Command, click.Group):
         matching = [(name, text) for name, text in self.summaries().items() if name.startswith(incomplete)]
         items = [CompletionItem(name, help=text) for name, text in matching]
         return items + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def no_such_command(name: str, known: Iterable[str]) -> str:
+    """Says so, and which of the known ones it resembles."""
+    from difflib import get_close_matches
+
+    near = " or ".join(get_close_matches(name, list(known)))
+    return f"no such command {name!r}" + (f"; did you mean {near}?" if near else "")
 
 
 def command(name: str, *, example: str, **settings: Any) -> Callable[[Callable[..., Any]], Command]:

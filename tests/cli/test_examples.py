@@ -27,7 +27,7 @@ LIFE = [
     *("peer disconnect", "peer rename", "peer remove"),
     *("module new", "module list", "module show", "module install", "module enable", "module reload"),
     *("module disable", "module remove"),
-    *("config list", "config get", "config set", "events", "logs", "doctor", "schema", "explain", "completion"),
+    *("config list", "config get", "config set", "events", "logs", "doctor", "schema", "explain", "completion", "help"),
     *("service install", "demo", "down"),
 ]
 

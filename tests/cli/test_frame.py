@@ -97,6 +97,20 @@ def test_a_nearly_right_command_is_suggested(run: Run) -> None:
     assert "state" in ended.err
 
 
+def test_a_command_of_a_module_needs_a_node_and_says_how_to_make_one(run: Run, tmp_path: Path) -> None:
+    ended = run("--home", tmp_path / "nowhere", "hello", "greet", "--json")
+    assert (ended.code, ended.error["code"]) == (3, "node.no-home")
+    assert ended.error["message"].startswith("hello is a module, and commands of modules need the running node: ")
+    assert "nzcore init" in ended.error["hint"]
+
+
+def test_help_is_a_command_too(run: Run) -> None:
+    assert run("help").out == run("--help").out
+    assert run("help", "peer", "add").out == run("peer", "add", "--help").out
+    ended = run("help", "per")
+    assert (ended.code, ended.err.splitlines()[0]) == (2, "error: no such command 'per'; did you mean peer?")
+
+
 def test_no_command_at_all_shows_the_help(run: Run) -> None:
     ended = run()
     assert (ended.code, ended.out) == (2, "")

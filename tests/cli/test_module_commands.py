@@ -199,15 +199,25 @@ def test_a_module_that_is_disabled_says_so_when_its_command_is_typed(run: Run, t
     assert (ended.code, ended.error["code"]) == (1, "cli.module-stopped")
     assert ended.error["hint"] == "nzcore module enable tool"
     assert run("--home", tooled, "module", "enable", "tool", "-y").out == "tool: running\n"
-    assert run("--home", tooled, "--json", "toool", "each").error["code"] == "cli.usage"
+    ended = run("--home", tooled, "--json", "toool", "each")
+    assert (ended.error["code"], ended.error["message"]) == (
+        "cli.usage",
+        "no such command 'toool'; did you mean tool?",
+    )
 
 
 def test_an_enabled_module_runs_again_when_the_node_does(run: Run, tooled: str) -> None:
     assert run("--home", tooled, "down").code == 0
     ended = run("--home", tooled, "--json", "tool", "each")
     assert (ended.code, ended.error["code"]) == (3, "ipc.not-running")
+    assert "tool is a module" in ended.error["message"]
+    assert "nzcore up -d" in ended.error["hint"]
     assert run("--home", tooled, "--json", "chat", "rooms").code == 3
-    assert run("--home", tooled, "--json", "toool", "each").code == 2
+    ended = run("toool", "each", "--home", tooled, "--json")
+    assert (ended.code, ended.error["message"]) == (2, "no such command 'toool'; did you mean tool?")
+    assert "Commands of modules:\n  need the running node: nzcore up -d" in run("--home", tooled, "--help").out
+    completed = spawn(_NZCORE_COMPLETE="bash_complete", COMP_WORDS=f"nzcore --home {tooled} tool sh", COMP_CWORD="4")
+    assert completed.err == ""
     assert spawn("--home", tooled, "up", "-d", "--listen", "tcp://127.0.0.1:0", "--no-mdns").code == 0
     assert run("--home", tooled, "tool", "each", "--count", "1").out == "number  0\n"
 
