@@ -16,10 +16,8 @@ import trio
 
 from nzcore.base.errors import PeerError, UnavailableError
 from nzcore.control.verdict import Principal
-from nzcore.ipc import doors, wire
+from nzcore.ipc import wire
 from nzcore.ipc.connection import Connection, Dispatch, Report, Trouble
-from nzcore.ipc.loopback import FILE_NAME
-from nzcore.ipc.path import run_folder, socket_path
 from nzcore.ipc.peer import peer_uid
 
 CONNECTIONS = 256  # at once; each may hold HIGH_WATER unsent and one message half read
@@ -53,24 +51,6 @@ async def serve(
     finally:
         listener.close()
         _remove(path, made)
-
-
-async def serve_home(
-    home: Path,
-    dispatch: Dispatch,
-    *,
-    report: Report,
-    task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Serves the door that `doors.open_client` finds for this home; as `serve`, with the path chosen here."""
-    if doors.HAS_UNIX_SOCKETS:
-        await serve(socket_path(home), dispatch, report=report, task_status=task_status)
-        return
-    from nzcore.ipc.loopback_server import serve_loopback  # it builds on this module
-
-    folder = run_folder(home)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    await serve_loopback(folder / FILE_NAME, dispatch, report=report, task_status=task_status)
 
 
 def owner_of(sock: socket.socket) -> Principal:

@@ -13,7 +13,7 @@ import trio
 from nzcore.base.errors import UnavailableError
 from nzcore.base.units import size
 from nzcore.ipc.connection import Dispatch, Trouble
-from nzcore.ipc.server import serve_home
+from nzcore.ipc.home import serve_home
 from nzcore.kernel import Bus, Event, Service
 from nzcore.node.config import Log, Monitor
 from nzcore.node.home import Home

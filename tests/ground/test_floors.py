@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,27 @@ def test_every_contract_breaks_when_a_violation_is_planted(tmp_path):
         assert f"{name} BROKEN" in done.stdout
     reported = set(re.findall(r"nzcore\.\w+\.planted", done.stdout))
     assert reported == {name[: -len(".py")].replace("/", ".") for name in PLANTS}
+
+
+def entangled(imports: dict[str, set[str]]) -> set[str]:
+    """Modules of circles: what is left without those that import none of the others, or that none of them imports."""
+    left = set(imports)
+    while True:
+        used = set().union(*(imports[name] for name in left))
+        inner = {name for name in left if name in used and imports[name] & left}
+        if inner == left:
+            return left
+        left = inner
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports inside functions count; what only types need does not, because nothing is loaded for it."""
+    graph = grimp.build_graph("nzcore", exclude_type_checking_imports=True, cache_dir=None)
+    assert entangled({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}) == set()
+
+
+def test_a_circle_of_imports_is_told_from_what_only_touches_it():
+    assert entangled({"a": {"b"}, "b": {"c", "e"}, "c": {"b"}, "d": {"a"}, "e": set()}) == {"b", "c"}
 
 
 def test_every_package_stands_on_a_floor():

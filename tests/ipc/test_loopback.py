@@ -17,6 +17,7 @@ from nzcore.base.errors import NzError, PeerError, UnavailableError
 from nzcore.ipc import doors, loopback, loopback_server
 from nzcore.ipc.client import Client
 from nzcore.ipc.doors import open_client
+from nzcore.ipc.home import serve_home
 from nzcore.ipc.loopback import (
     ADDRESS,
     ClientChallenge,
@@ -26,7 +27,6 @@ from nzcore.ipc.loopback import (
     parse_token,
     write_token,
 )
-from nzcore.ipc.server import serve_home
 from tests.ipc.ipc_helpers import Handlers
 
 TOKEN = Token(4711, bytes(range(32)))
