@@ -69,8 +69,25 @@ def _operations(session: Session) -> dict[str, str]:
     return found | {one["name"]: "of a module" for one in of_modules}
 
 
+def _tickets(session: Session) -> dict[str, str]:
+    listed: list[dict[str, Any]] = session.call("pair.list", wait_s=_WAIT_S)
+    return {ticket["tid"]: ticket["state"] for ticket in listed if ticket["state"] == "open"}
+
+
+def _deliveries(session: Session) -> dict[str, str]:
+    listed: list[dict[str, Any]] = list(session.stream("outbox.list", {"peer": None}, for_s=_WAIT_S))
+    return {one["id"]: f"{one['topic']} for {one['name']}" for one in listed}
+
+
+def peers_and_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Petnames; where none begins like that, the shell's own files."""
+    return peer_names(ctx, param, incomplete) or [CompletionItem(incomplete, type="file")]
+
+
 channel_names = _completer(_channels)
 peer_names = _completer(_peers)
+ticket_ids = _completer(_tickets)
+delivery_ids = _completer(_deliveries)
 MAX_NAME = 128
 
 
@@ -80,9 +97,11 @@ def _checked(ctx: click.Context, param: click.Parameter, value: str | None) -> s
     return value
 
 
-def peer_argument(complete: Completer = peer_names, *, required: bool = True) -> Callable[[Function], Function]:
+def peer_argument(
+    complete: Completer = peer_names, *, required: bool = True, name: str = "peer", metavar: str | None = None
+) -> Callable[[Function], Function]:
     """The argument PEER: a petname, or a beginning that only one peer's name or node id has."""
-    return click.argument("peer", required=required, shell_complete=complete, callback=_checked)
+    return click.argument(name, required=required, metavar=metavar, shell_complete=complete, callback=_checked)
 
 
 service_names = _completer(_services)

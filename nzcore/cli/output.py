@@ -13,7 +13,7 @@ from typing import NamedTuple, TextIO
 from nzcore.base.errors import NzError, UnavailableError
 from nzcore.cli.errors import OutputClosed
 
-_ID_LENGTH = 62  # characters: nzn1 or nzi1, 52 for 32 bytes, 6 of checksum
+ID_LENGTH = 62  # characters: nzn1 or nzi1, 52 for 32 bytes, 6 of checksum
 _NARROWEST = 40  # columns; below, breaking between words makes things worse
 
 
@@ -115,7 +115,7 @@ def _short(value: object) -> str:
     if isinstance(value, list):
         return ",".join(map(_short, value))
     text = str(value)
-    return short_id(text) if len(text) == _ID_LENGTH and text.startswith(("nzn1", "nzi1")) else text
+    return short_id(text) if len(text) == ID_LENGTH and text.startswith(("nzn1", "nzi1")) else text
 
 
 def paint(text: str, colour: str, stream: TextIO) -> str:

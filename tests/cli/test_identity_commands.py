@@ -9,6 +9,7 @@ from nzcore.cli.commands.identity import _qr
 
 from .conftest import Run, spawn
 from .terminal import Terminal
+from .test_offline import complete
 
 
 @pytest.fixture
@@ -63,6 +64,33 @@ def test_a_signature_verifies_anywhere_and_for_this_file_and_node_only(
     letter.write_bytes(letter.read_bytes() + b"!")
     changed = run("--json", "identity", "verify", letter, signature, node["node"])
     assert (changed.code, changed.out, changed.error["code"]) == (1, "", "identity.document-changed")
+
+
+@pytest.mark.real
+def test_a_signer_can_be_called_by_petname_while_the_node_runs(
+    run: Run, home: str, bob: str, letter: Path, resting: tuple[Path, dict[str, Any]]
+) -> None:
+    signature = run("--home", bob, "identity", "sign", letter).out
+    node = run("--home", bob, "--json", "identity", "show").json["node"]
+    for name in ("bob", "BO", node[:20], node, node.upper()):
+        good = run("--home", home, "--json", "identity", "verify", letter, signature, name)
+        assert (good.code, good.json["node"], good.json["name"]) == (0, node, "bob"), name
+    assert run("--home", home, "peer", "rename", "bob", "robert").code == 0
+    try:
+        shown = run("--home", home, "identity", "verify", letter, signature, "robert").out
+        assert f"by            robert  {node}\ncalls itself  bob\n" in shown
+        assert complete("identity", "verify", "letter", "sig", "r", home=home) == ["robert"]
+    finally:
+        run("--home", home, "peer", "rename", "robert", "bob")
+    unknown = run("--home", home, "--json", "identity", "verify", letter, signature, "carol")
+    assert (unknown.code, unknown.error["code"], unknown.error["candidates"]) == (1, "node.unknown-peer", ["bob"])
+    other = run("--home", bob, "--json", "identity", "verify", letter, signature, "tester")
+    assert (other.code, other.error["code"]) == (1, "identity.other-node")
+    down = run("--home", resting[0], "--json", "identity", "verify", letter, signature, "bob")
+    assert (down.code, down.error["code"]) == (3, "ipc.not-running")
+    assert "nzn1" in down.error["hint"]
+    slip = f"{node[:-1]}{'q' if node[-1] != 'q' else 'p'}"
+    assert run("--home", home, "--json", "identity", "verify", letter, signature, slip).error["code"] == "base.bad-text"
 
 
 @pytest.mark.parametrize(

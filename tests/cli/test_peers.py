@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from nzcore.base.errors import UnavailableError
 from nzcore.cli.commands.up import Net, _with_cause
+from nzcore.cli.names import delivery_ids
+from nzcore.cli.session import Session
 
 from .conftest import Run, here, make_home, spawn
 from .terminal import Terminal
@@ -134,6 +137,27 @@ def test_names_of_peers_are_completed_live(home: str, bob: str, stranger: str) -
     assert complete("doctor", "c", home=home) == ["carol"]
     assert complete("channel", "close", "", home=home) == ["bob"]
     assert complete("peer", "ping", "") == []
+    assert complete("seal", "--to", "", home=home) == ["bob", "carol"]
+    assert complete("seal", "--to", "c", home=home) == ["carol"]
+    assert complete("seal", "--to", "car/", home=home) == ["car/"]  # of the type file: the shell completes it
+    assert complete("outbox", "list", "b", home=home) == ["bob"]
+    assert "node.state" in complete("call", "bob", "node.", home=home)
+
+
+def test_ids_are_completed_live(run: Run, home: str, stranger: str) -> None:
+    ticket = run("--home", home, "--json", "invite", "--no-wait").json["tid"]
+    assert ticket in complete("invite", "--cancel", "", home=home)
+    assert run("--home", home, "invite", "--cancel", ticket).code == 0
+    assert ticket not in complete("invite", "--cancel", "", home=home)
+    assert complete("outbox", "drop", "", home=home) == []
+
+
+def test_deliveries_that_wait_are_completed_by_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = [{"id": "0a1b2c3d-1", "topic": "tea", "name": "bob"}, {"id": "ff-2", "topic": "tea", "name": "bob"}]
+    monkeypatch.setattr(Session, "stream", lambda *_, **__: iter(waiting))
+    context = click.Context(click.Command("drop"))
+    (offered,) = delivery_ids(context, click.Argument(["ids"]), "0a")
+    assert (offered.value, offered.help) == ("0a1b2c3d-1", "tea for bob")
 
 
 def test_a_card_is_taken_as_text_as_a_file_and_from_standard_input(run: Run, home: str, tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ import click
 
 from nzcore.cli import output
 from nzcore.cli.frame import command as declare
-from nzcore.cli.names import peer_argument, peer_names
+from nzcore.cli.names import operation_names, peer_argument, peer_names
 from nzcore.cli.session import Session
 
 
 @declare("call", example="nzcore call bob node.state || nzcore explain control.refused")
 @peer_argument(peer_names)
-@click.argument("operation")
+@click.argument("operation", shell_complete=operation_names)
 @click.argument("body", required=False, metavar="[JSON]")
 @click.option("--key", metavar="KEY", help="Carried out once, however often it is called with this key.")
 @click.pass_obj

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.cli import output
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import (
@@ -30,9 +30,11 @@ from nzcore.cli.files import (
     write_new,
 )
 from nzcore.cli.frame import Group
+from nzcore.cli.names import peer_argument
 from nzcore.cli.session import Session
 
 if TYPE_CHECKING:
+    from nzcore.base.ids import NodeId
     from nzcore.proto.identity.rotation import RotationRequest
 
 _HASH_CHUNK = 1 << 18  # bytes read at once; hashing a file takes constant memory
@@ -83,14 +85,17 @@ def sign(session: Session, file: str, mnemonic_file: str | None, passphrase_file
 @command.command("verify", example='nzcore identity verify words.txt words.sig "$NODE"')
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.argument("sig")
-@click.argument("node")
+@peer_argument(name="node", metavar="NODE|PEER")
 @click.pass_obj
 def verify(session: Session, file: str, sig: str, node: str) -> None:
-    """Verify that NODE (nzn1…) signed FILE; SIG is the signature's file, or its text. No node need run."""
-    from nzcore.base.ids import NodeId
+    """Verify that a node signed FILE.
+
+    SIG is the signature's file, or its text. NODE (nzn1…) is who should have signed; no node need run for that. With
+    the node up, a peer's petname does, or a beginning of its petname or node id that only one peer has.
+    """
     from nzcore.proto.identity.document import verify_document
 
-    signer = NodeId.parse(node)
+    signer, petname = _signer(session, node)
     signature = text_or_file(sig, "nzsig:")
     digest, size = _digest(file)
     found = verify_document(signature, digest, size, signer)
@@ -103,7 +108,7 @@ def verify(session: Session, file: str, sig: str, node: str) -> None:
         "size": found.size,
         "issued": found.issued,
     }
-    session.show(result, _verified)
+    session.show(result, lambda shown: _verified(shown, petname))
 
 
 @command.command("rotate", example="nzcore identity rotate --mnemonic-file words.txt")
@@ -245,6 +250,28 @@ def _ask(session: Session, operation: str, args: dict[str, Any], passphrase_file
     return session.ask(operation, args, otherwise=offline)
 
 
+def _signer(session: Session, text: str) -> "tuple[NodeId, str]":
+    """Who is meant, and under which petname, if under one. *Raises* as `NodeId.parse` and finding a peer do."""
+    from nzcore.base.ids import NodeId
+
+    try:
+        return NodeId.parse(text), ""
+    except NzError as no_id:
+        if len(text) == output.ID_LENGTH and text.lower().startswith("nzn1"):
+            raise  # a slip in an id is no petname
+        bad_id = no_id
+    try:
+        found = session.call("peer.certificate", {"peer": text})
+    except NzError as error:
+        if error.code not in ("ipc.not-running", "node.no-home"):
+            raise
+        if text.lower().startswith("nzn1"):
+            raise bad_id from None
+        message = f"petnames are looked up by the running node: {error.message}"
+        raise UnavailableError(error.code, message, hint=f"{error.hint}; or give the node id (nzn1…)") from error
+    return NodeId.parse(found["node"]), found["name"]
+
+
 def _digest(path: str) -> tuple[bytes, int]:
     """SHA-256 and size of a file, read in chunks. *Raises* UnavailableError `cli.unreadable`."""
     hasher, size = hashlib.sha256(), 0
@@ -304,11 +331,15 @@ def _facts(result: dict[str, Any]) -> Iterator[output.Block]:
     yield output.pairs(result.items())
 
 
-def _verified(result: dict[str, Any]) -> Iterator[output.Block]:
-    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(result["issued"]))
+def _verified(result: dict[str, Any], petname: str) -> Iterator[output.Block]:
     yield output.Line("good signature", "green")
     yield output.pairs(
-        [("by", f"{result['name']}  {result['node']}"), ("epoch", result["epoch"]), ("at", f"{day} by its clock")]
+        [
+            ("by", f"{petname or result['name']}  {result['node']}"),
+            ("calls itself", result["name"] if petname not in ("", result["name"]) else ""),
+            ("epoch", result["epoch"]),
+            ("at", f"{output.when(result['issued'])} by its clock"),
+        ]
     )
 
 

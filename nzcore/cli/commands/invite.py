@@ -13,6 +13,7 @@ from nzcore.cli import output, qr
 from nzcore.cli.arriving import need_node
 from nzcore.cli.files import write_new
 from nzcore.cli.frame import command as declare
+from nzcore.cli.names import ticket_ids
 from nzcore.cli.session import Session
 
 _TTL_S = 600
@@ -38,7 +39,7 @@ _WORKS = {
 )
 @click.option("--no-sync", is_flag=True, help="Don't let them see whom you trust with what.")
 @click.option("--list", "list_all", is_flag=True, help="List the tickets that are remembered.")
-@click.option("--cancel", metavar="TID", help="Take a ticket back.")
+@click.option("--cancel", metavar="TID", shell_complete=ticket_ids, help="Take a ticket back.")
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
     """Invite another node: a ticket, as text and QR code.

@@ -8,6 +8,7 @@ import click
 from nzcore.base.units import size
 from nzcore.cli import output
 from nzcore.cli.frame import Group
+from nzcore.cli.names import delivery_ids, peer_argument
 from nzcore.cli.session import Session
 
 
@@ -17,7 +18,7 @@ def command() -> None:
 
 
 @command.command("list", example="nzcore outbox list")
-@click.argument("peer", required=False)
+@peer_argument(required=False)
 @click.pass_obj
 def list_outbox(session: Session, peer: str | None) -> None:
     """List what waits, the oldest first, and why a peer did not take it."""
@@ -25,7 +26,7 @@ def list_outbox(session: Session, peer: str | None) -> None:
 
 
 @command.command("retry", example="nzcore outbox retry")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=delivery_ids)
 @click.pass_obj
 def retry(session: Session, ids: tuple[str, ...]) -> None:
     """Send waiting deliveries again now: all, or those that are named."""
@@ -34,7 +35,7 @@ def retry(session: Session, ids: tuple[str, ...]) -> None:
 
 
 @command.command("drop", example="nzcore outbox drop 0a1b2c3d-1 || nzcore outbox list")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=delivery_ids)
 @click.pass_obj
 def drop(session: Session, ids: tuple[str, ...]) -> None:
     """Give deliveries up. One that is on its way may still arrive."""

@@ -8,6 +8,7 @@ from nzcore.base.units import size
 from nzcore.cli import frame
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import passphrase_option
+from nzcore.cli.names import peers_and_files
 from nzcore.cli.session import Session
 
 _MODE = 0o644
@@ -21,7 +22,14 @@ _MODE = 0o644
     """,
 )
 @click.argument("file", type=click.Path(allow_dash=True))
-@click.option("--to", "to", metavar="PEER|CARD", required=True, help="A peer, a card's text, or a file with a card.")
+@click.option(
+    "--to",
+    "to",
+    metavar="PEER|CARD",
+    required=True,
+    shell_complete=peers_and_files,
+    help="A peer, a card's text, or a file with a card.",
+)
 @click.option("-o", "--output", "out", metavar="OUT", help="New file (default: FILE.sealed; - for standard output).")
 @passphrase_option("For a home with a passphrase whose node is not running: file with it (- for stdin).")
 @click.pass_obj
