@@ -13,6 +13,8 @@ from nzcore.base import limits
 from nzcore.base.errors import PeerError, UsageError
 from nzcore.base.ids import NodeId
 from nzcore.codec import cbor
+from tests.codec.nesting import depth
+from tests.refusals import code_of
 from tools.fuzz.cbor import target
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(
@@ -24,20 +26,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.integers(0, cbor.MAX_KEY), inner, max_size=5),
     max_leaves=20,
 ).filter(lambda value: depth(value) <= limits.NESTING)
-
-
-def depth(value: object) -> int:
-    if isinstance(value, list):
-        return 1 + max(map(depth, value), default=0)
-    if isinstance(value, dict):
-        return 1 + max(map(depth, value.values()), default=0)
-    return 0
-
-
-def refusal(data: bytes) -> str:
-    with pytest.raises(PeerError) as caught:
-        cbor.decode(data)
-    return caught.value.code
 
 
 @given(VALUES)
@@ -128,7 +116,7 @@ def test_a_changed_byte_gives_another_value_or_a_refusal(value: cbor.Value, data
     ],
 )
 def test_everything_outside_the_subset_is_refused_with_its_code(hexadecimal: str, code: str) -> None:
-    assert refusal(bytes.fromhex(hexadecimal)) == code
+    assert code_of(PeerError, cbor.decode, bytes.fromhex(hexadecimal)) == code
 
 
 @pytest.mark.parametrize("value", [0, 23, 24, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**63 - 1])
@@ -186,15 +174,15 @@ def test_keys_are_written_in_order() -> None:
 def test_the_comparison_alone_would_refuse_other_encodings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cbor, "_scan_item", lambda data, offset, levels: len(data))
     for text in ("1817", "a201000000", "9f01ff", "fb3ff8000000000000", "1c"):
-        assert refusal(bytes.fromhex(text)) == "codec.not-canonical"
+        assert code_of(PeerError, cbor.decode, bytes.fromhex(text)) == "codec.not-canonical"
 
 
 def test_false_lengths_cost_no_memory() -> None:
     hostile = bytes.fromhex("9b0000000fffffffff" * 400)[: limits.SIGNED_OBJECT_BYTES]
-    refusal(hostile)
+    code_of(PeerError, cbor.decode, hostile)
     tracemalloc.start()
     try:
-        refusal(hostile)
+        code_of(PeerError, cbor.decode, hostile)
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
         tracemalloc.stop()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from nzcore.base import limits
 from nzcore.base.errors import PeerError, UsageError
 from nzcore.codec import frames
+from tests.codec.nesting import depth
+from tests.refusals import code_of
 from tools.fuzz.frames import target
 
 SCALARS = (
@@ -21,20 +23,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc"), inner, max_size=4),
     max_leaves=12,
 ).filter(lambda value: depth(value) <= limits.NESTING)
-
-
-def depth(value: object) -> int:
-    if isinstance(value, list):
-        return 1 + max(map(depth, value), default=0)
-    if isinstance(value, dict):
-        return 1 + max(map(depth, value.values()), default=0)
-    return 0
-
-
-def refusal(data: bytes, max_bytes: int = limits.MESSAGE_BYTES) -> str:
-    with pytest.raises(PeerError) as caught:
-        frames.unpack(data, max_bytes=max_bytes)
-    return caught.value.code
 
 
 @given(VALUES)
@@ -80,7 +68,7 @@ def test_any_bytes_are_values_or_are_refused(data: bytes) -> None:
     ],
 )
 def test_hostile_messages_are_refused_with_their_code(data: bytes, code: str) -> None:
-    assert refusal(data) == code
+    assert code_of(PeerError, frames.unpack, data) == code
 
 
 def test_eight_levels_are_the_most() -> None:
@@ -91,7 +79,7 @@ def test_eight_levels_are_the_most() -> None:
 def test_messages_beyond_the_limit_are_not_read() -> None:
     data = frames.pack("x" * 100)
     assert frames.unpack(data, max_bytes=len(data)) == "x" * 100
-    assert refusal(data, len(data) - 1) == "codec.too-large"
+    assert code_of(PeerError, frames.unpack, data, max_bytes=len(data) - 1) == "codec.too-large"
 
 
 @pytest.mark.parametrize("value", [object(), 2**64, "\ud800", {1, 2}])
@@ -145,10 +133,10 @@ def test_a_reader_lets_go_of_what_it_has_given_out() -> None:
 
 def test_claimed_elements_cost_no_memory_before_they_are_there() -> None:
     hostile = b"\xdd\x00\x0f\xff\xff" * 1000 + bytes(1000)
-    refusal(hostile)
+    code_of(PeerError, frames.unpack, hostile)
     tracemalloc.start()
     try:
-        refusal(hostile)
+        code_of(PeerError, frames.unpack, hostile)
         assert tracemalloc.get_traced_memory()[1] < 200_000
     finally:
         tracemalloc.stop()

@@ -5,18 +5,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from nzcore.base.errors import NzError
 from nzcore.control.verdict import Principal
 from nzcore.node.dispatch import Dispatcher
 from nzcore.testing import ask, pair_with
+from tests.refusals import refused
 
 MODULES = Path(__file__).parents[2] / "modules"
-
-
-async def refused(awaitable):
-    with pytest.raises(NzError) as caught:
-        await awaitable
-    return caught.value
 
 
 async def test_hello_answers_its_owner_and_its_peers(autojump_clock):

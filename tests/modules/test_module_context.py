@@ -1,11 +1,11 @@
 """What a module was granted works, and is its own."""
 
-import pytest
 import trio
 
 from nzcore.base.errors import NzError
 from nzcore.module import Scope
 from nzcore.testing import ask, pair_with, run_module
+from tests.refusals import refused
 
 from .conftest import provides, write
 
@@ -314,16 +314,10 @@ async def test_subscriptions_streams_for_peers_and_time(tmp_path, autojump_clock
         assert [value for topic, *value in heard if topic == "peer.x"] == [[(1, "two")]]
         assert world.trace.of("bob", "module.ears.trouble")[0].value.error == "ValueError: {'n': 7}"
         assert await ask(alice, bob, "ears.count", to=3) == [0, 1, 2]
-        assert await code_of(ask(alice, bob, "ears.count", to=2000)) == "module.bad-handler"
-        assert await code_of(bob.call("ears.follow")) == "module.bad-handler"
+        assert (await refused(ask(alice, bob, "ears.count", to=2000))).code == "module.bad-handler"
+        assert (await refused(bob.call("ears.follow"))).code == "module.bad-handler"
         began = world.now
         assert await bob.call("ears.tidy") == []
         assert world.now - began >= 5
-        assert await code_of(bob.call("ears.hurry")) == "module.bad-handler"
+        assert (await refused(bob.call("ears.hurry"))).code == "module.bad-handler"
         assert bob.node.supervisor.info("module-ears").restarts == 0
-
-
-async def code_of(awaitable):
-    with pytest.raises(NzError) as refused:
-        await awaitable
-    return refused.value.code

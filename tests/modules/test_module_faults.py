@@ -9,6 +9,7 @@ import trio
 from nzcore.base.errors import NzError
 from nzcore.kernel.states import State
 from nzcore.node.modules.surroundings import in_spare_thread, inline
+from tests.refusals import refused
 
 from .conftest import ECHO, provides, state, write
 
@@ -29,12 +30,6 @@ async def other(node, drop):
 async def enable(node, drop, code, **manifest):
     write(drop / "bad", code, **manifest)
     return await node.call("module.enable", name="bad")
-
-
-async def refused(awaitable):
-    with pytest.raises(NzError) as caught:
-        await awaitable
-    return caught.value
 
 
 @pytest.mark.parametrize(

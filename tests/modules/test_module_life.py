@@ -4,17 +4,11 @@ import sys
 
 import pytest
 
-from nzcore.base.errors import NzError
+from tests.refusals import refused
 
 from .conftest import ECHO, provides, state, write
 
 V2 = ECHO.replace("return text", "return text.upper()")
-
-
-async def refused(awaitable):
-    with pytest.raises(NzError) as caught:
-        await awaitable
-    return caught.value
 
 
 async def test_a_dropped_folder_is_found_and_runs_once_it_is_enabled(node, drop, autojump_clock):

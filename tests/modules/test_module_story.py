@@ -1,10 +1,9 @@
 """The whole story of a bad neighbour: dropped, enabled, called from afar, failing in every way, edited, gone."""
 
-import pytest
 import trio
 
-from nzcore.base.errors import NzError
 from nzcore.testing import ask, pair_with, run_module
+from tests.refusals import refused
 
 from .conftest import ECHO, provides, state, write
 
@@ -48,12 +47,6 @@ def drop(node, version, *, capabilities=("fabric:bad.**", "bus:publish:bad.noise
     return write(folder, code, capabilities=list(capabilities), tables=provides(*NAMES))
 
 
-async def code_of(awaitable):
-    with pytest.raises(NzError) as refused:
-        await awaitable
-    return refused.value.code
-
-
 async def test_a_bad_neighbour_costs_nobody_else_anything(tmp_path, autojump_clock):
     echo = write(tmp_path / "echo", ECHO, tables=provides("echo"))
     async with pair_with(echo) as (world, alice, bob):
@@ -69,7 +62,7 @@ async def test_a_bad_neighbour_costs_nobody_else_anything(tmp_path, autojump_clo
             nursery.start_soon(use_the_other_module)
             drop(bob, "one", capabilities=())
             assert await state(bob, "bad") == "found"
-            assert await code_of(bob.call("module.enable", name="bad")) == "module.not-granted"
+            assert (await refused(bob.call("module.enable", name="bad"))).code == "module.not-granted"
             assert await state(bob, "bad") == "failed"
             assert not bob.node.state().healthy
 
@@ -79,15 +72,15 @@ async def test_a_bad_neighbour_costs_nobody_else_anything(tmp_path, autojump_clo
             assert bob.node.state().healthy
             assert await ask(alice, bob, "bad.work", text="far") == "one far"
 
-            assert await code_of(ask(alice, bob, "bad.fail")) == "module.raised"
-            assert await code_of(ask(alice, bob, "bad.hang")) == "module.hung"
-            assert await code_of(ask(alice, bob, "bad.peek")) == "module.not-granted"
-            assert await code_of(ask(alice, bob, "bad.flood")) in ("module.hung", "fabric.too-slow")
+            assert (await refused(ask(alice, bob, "bad.fail"))).code == "module.raised"
+            assert (await refused(ask(alice, bob, "bad.hang"))).code == "module.hung"
+            assert (await refused(ask(alice, bob, "bad.peek"))).code == "module.not-granted"
+            assert (await refused(ask(alice, bob, "bad.flood"))).code in ("module.hung", "fabric.too-slow")
             assert await state(bob, "bad") == "running"
 
             drop(bob, "two")
             assert await state(bob, "bad") == "changed"
-            assert await code_of(bob.call("module.reload", name="bad")) == "module.changed"
+            assert (await refused(bob.call("module.reload", name="bad"))).code == "module.changed"
             assert await ask(alice, bob, "bad.work", text="still") == "one still"
             await bob.call("module.enable", name="bad")
             assert await ask(alice, bob, "bad.work", text="now") == "two now"
@@ -95,7 +88,7 @@ async def test_a_bad_neighbour_costs_nobody_else_anything(tmp_path, autojump_clo
 
             await bob.call("module.disable", name="bad")
             assert await state(bob, "bad") == "disabled"
-            assert (await code_of(ask(alice, bob, "bad.work", text="x"))).split(".")[0] in ("fabric", "control")
+            assert (await refused(ask(alice, bob, "bad.work", text="x"))).code.split(".")[0] in ("fabric", "control")
             calm.set()
 
         assert set(answers) == {"x"}

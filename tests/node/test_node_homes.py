@@ -6,22 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from nzcore.base.errors import NzError, UnavailableError, UsageError
+from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.node.home import Home, default_home
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.setup import create_home
 from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.store import vault
+from tests.refusals import code_of
 
 SECRET = "ab" * 32
-
-
-def code_of(error: type[NzError], call) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    assert caught.value.message
-    assert caught.value.hint
-    return caught.value.code
 
 
 def test_a_whole_home_is_accepted_and_nothing_is_no_home(home: Home, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from nzcore.store.bridge import AsyncioBridge
 from nzcore.store.database import Database
 from nzcore.store.inline import InlineKV
 from nzcore.store.kv import Put
+from tests.store.intruder import change
 
 KEY = StoreKey(bytes(range(32)))
 
@@ -38,13 +39,6 @@ async def refusal(path: Path, key: StoreKey = KEY) -> UnavailableError:
     assert caught[0].code == caught[1].code
     assert caught[0].hint
     return caught[0]
-
-
-def change(path: Path, *statements: str) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in statements:
-        connection.execute(statement)
-    connection.close()
 
 
 async def test_a_fresh_database_is_private(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from nzcore.base.errors import UnavailableError
 from nzcore.crypto.secrets import StoreKey
 from nzcore.store.inline import InlineKV
 from nzcore.store.sealing import Head, Sealer, StoredRow
+from tests.store.intruder import change
 from tools.fuzz import kv_row
 
 KEY = StoreKey(bytes(range(32)))
@@ -26,13 +27,6 @@ async def fill(path: Path) -> None:
     async with InlineKV(KEY, path) as kv:
         for name in ("a", "b", "c"):
             await kv.put("notes", name, b"value of " + name.encode())
-
-
-def change(path: Path, *statements: str) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in statements:
-        connection.execute(statement)
-    connection.close()
 
 
 def test_a_row_opens_at_its_own_place_and_version_only() -> None:

@@ -14,6 +14,7 @@ from nzcore.crypto.passphrase import Cost
 from nzcore.store import files, vault
 from nzcore.store.files import permissions_problem
 from nzcore.store.vault import Vault
+from tests.refusals import code_of
 from tools.fuzz import vault as fuzz_vault
 
 CHEAP = Cost(1, 8 << 20)
@@ -30,14 +31,6 @@ def by_passphrase(tmp_path: Path) -> Path:
 def by_key_file(tmp_path: Path) -> Path:
     vault.create(tmp_path / "vault", b"the keys", key_file=tmp_path / "vault.key")
     return tmp_path / "vault"
-
-
-def code_of(call: Callable[[], object]) -> str:
-    with pytest.raises(NzError) as caught:
-        call()
-    assert caught.value.hint
-    assert caught.value.message
-    return caught.value.code
 
 
 def held(path: Path, *, passphrase: str | None = None, key_file: Path | None = None) -> bytes:
@@ -82,21 +75,21 @@ def test_every_way_not_to_open_has_its_own_code(by_passphrase: Path, tmp_path: P
         by_passphrase.write_bytes(data)
         return lambda: held(by_passphrase, passphrase=WORDS)
 
-    assert code_of(lambda: held(by_passphrase, passphrase="wrong")) == "store.wrong-passphrase"
-    assert code_of(lambda: held(by_passphrase, key_file=tmp_path / "other.key")) == "store.other-lock"
-    assert code_of(lambda: held(other, passphrase=WORDS)) == "store.other-lock"
-    assert code_of(lambda: held(by_passphrase)) == "store.one-lock"
-    assert code_of(lambda: held(tmp_path / "none", passphrase=WORDS)) == "store.missing-file"
-    assert code_of(opened(content[:60])) == "store.truncated-vault"
-    assert code_of(opened(b"")) == "store.truncated-vault"
-    assert code_of(opened(content[:8] + b"\0\2" + content[10:])) == "store.newer-vault"
-    assert code_of(opened(content[:70] + b"\xff\xff" + content[72:])) == "store.damaged-vault"
-    assert code_of(opened(content + b"x")) == "store.damaged-vault"
-    assert code_of(opened(bytes(100))) == "store.damaged-vault"
+    assert code_of(NzError, held, by_passphrase, passphrase="wrong") == "store.wrong-passphrase"
+    assert code_of(NzError, held, by_passphrase, key_file=tmp_path / "other.key") == "store.other-lock"
+    assert code_of(NzError, held, other, passphrase=WORDS) == "store.other-lock"
+    assert code_of(NzError, held, by_passphrase) == "store.one-lock"
+    assert code_of(NzError, held, tmp_path / "none", passphrase=WORDS) == "store.missing-file"
+    assert code_of(NzError, opened(content[:60])) == "store.truncated-vault"
+    assert code_of(NzError, opened(b"")) == "store.truncated-vault"
+    assert code_of(NzError, opened(content[:8] + b"\0\2" + content[10:])) == "store.newer-vault"
+    assert code_of(NzError, opened(content[:70] + b"\xff\xff" + content[72:])) == "store.damaged-vault"
+    assert code_of(NzError, opened(content + b"x")) == "store.damaged-vault"
+    assert code_of(NzError, opened(bytes(100))) == "store.damaged-vault"
 
 
 def code_of_parsing(data: bytes) -> str:
-    return code_of(lambda: vault.parse(data))
+    return code_of(NzError, vault.parse, data)
 
 
 def test_every_flipped_bit_and_every_cut_is_noticed(by_passphrase: Path) -> None:
@@ -116,7 +109,7 @@ def test_every_flipped_bit_and_every_cut_is_noticed(by_passphrase: Path) -> None
 def test_a_stored_cost_is_bounded_before_it_is_paid(memory: int, by_passphrase: Path) -> None:
     content = by_passphrase.read_bytes()
     body = content[:20] + memory.to_bytes(8, "big") + content[28:-32]
-    assert code_of(lambda: vault.parse(body + sha256(body))) == "store.damaged-vault"
+    assert code_of(NzError, vault.parse, body + sha256(body)) == "store.damaged-vault"
 
 
 def test_the_header_is_bound_to_the_seal(by_key_file: Path) -> None:
@@ -124,7 +117,7 @@ def test_the_header_is_bound_to_the_seal(by_key_file: Path) -> None:
     body = content[:28] + b"\1" + content[29:-32]  # the salt, which a key file does not use
     by_key_file.write_bytes(body + sha256(body))
     key_file = by_key_file.with_name("vault.key")
-    assert code_of(lambda: held(by_key_file, key_file=key_file)) == "store.wrong-key-file"
+    assert code_of(NzError, held, by_key_file, key_file=key_file) == "store.wrong-key-file"
 
 
 @given(st.binary(max_size=300))
@@ -139,29 +132,29 @@ def test_an_open_vault_replaces_its_contents_without_asking_again(by_passphrase:
     assert opened.contents().reveal() == b"new keys"
     assert held(by_passphrase, passphrase=WORDS) == b"new keys"
     opened.wipe()
-    assert code_of(opened.contents) == "crypto.wiped"
-    assert code_of(lambda: Vault.open(by_passphrase, passphrase="wrong")) == "store.wrong-passphrase"
+    assert code_of(NzError, opened.contents) == "crypto.wiped"
+    assert code_of(NzError, Vault.open, by_passphrase, passphrase="wrong") == "store.wrong-passphrase"
 
 
 def test_what_is_sealed_without_a_file_opens_with_the_passphrase_alone() -> None:
     sealed = vault.seal(b"for elsewhere", WORDS, cost=CHEAP)
     assert vault.unseal(sealed, WORDS).reveal() == b"for elsewhere"
-    assert code_of(lambda: vault.unseal(sealed, "wrong")) == "store.wrong-passphrase"
-    assert code_of(lambda: vault.unseal(sealed[:-1], WORDS)) == "store.truncated-vault"
+    assert code_of(NzError, vault.unseal, sealed, "wrong") == "store.wrong-passphrase"
+    assert code_of(NzError, vault.unseal, sealed[:-1], WORDS) == "store.truncated-vault"
 
 
 def test_nothing_is_overwritten_or_left_over_when_making_a_vault_fails(by_passphrase: Path, tmp_path: Path) -> None:
     content = by_passphrase.read_bytes()
     key_file = tmp_path / "vault.key"
-    assert code_of(lambda: vault.create(by_passphrase, b"x", key_file=key_file)) == "store.file-exists"
+    assert code_of(NzError, vault.create, by_passphrase, b"x", key_file=key_file) == "store.file-exists"
     assert by_passphrase.read_bytes() == content
     assert (
-        code_of(lambda: vault.create(tmp_path / "v2", bytes(1 << 20), key_file=key_file)) == "store.too-much-in-vault"
+        code_of(NzError, vault.create, tmp_path / "v2", bytes(1 << 20), key_file=key_file) == "store.too-much-in-vault"
     )
-    assert code_of(lambda: vault.create(tmp_path / "no" / "v", b"", key_file=key_file)) == "store.cannot-write"
+    assert code_of(NzError, vault.create, tmp_path / "no" / "v", b"", key_file=key_file) == "store.cannot-write"
     assert os.listdir(tmp_path) == ["vault"]
     key_file.write_bytes(b"somebody's")
-    assert code_of(lambda: vault.create(tmp_path / "v3", b"", key_file=key_file)) == "store.file-exists"
+    assert code_of(NzError, vault.create, tmp_path / "v3", b"", key_file=key_file) == "store.file-exists"
     assert key_file.read_bytes() == b"somebody's"
 
 
@@ -192,7 +185,7 @@ def test_a_crash_while_replacing_leaves_the_old_vault_or_the_new_one(
 def test_a_key_file_that_others_may_read_is_refused_and_a_vault_reported(by_key_file: Path) -> None:
     key_file = by_key_file.with_name("vault.key")
     key_file.chmod(0o640)
-    assert code_of(lambda: held(by_key_file, key_file=key_file)) == "store.not-private"
+    assert code_of(NzError, held, by_key_file, key_file=key_file) == "store.not-private"
     by_key_file.chmod(0o604)
     assert "0604" in (permissions_problem(by_key_file) or "")
     assert "can't be examined" in (permissions_problem(by_key_file.with_name("none")) or "")
@@ -203,7 +196,7 @@ def test_a_key_file_that_others_may_read_is_refused_and_a_vault_reported(by_key_
 def test_a_damaged_key_file_is_said(content: bytes, by_key_file: Path) -> None:
     key_file = by_key_file.with_name("vault.key")
     key_file.write_bytes(content)
-    assert code_of(lambda: held(by_key_file, key_file=key_file)) == "store.damaged-key-file"
+    assert code_of(NzError, held, by_key_file, key_file=key_file) == "store.damaged-key-file"
 
 
 def test_errors_are_of_the_right_kind(by_passphrase: Path) -> None:

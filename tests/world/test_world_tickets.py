@@ -11,6 +11,7 @@ from nzcore.proto.identity.ticket import Ticket, TicketSecret
 from nzcore.proto.trust.view import PAIRING
 from nzcore.testing.seeded import run_seeded
 from nzcore.testing.world import World
+from tests import refusals
 
 
 async def trio_of(world):
@@ -408,7 +409,7 @@ async def test_an_owner_who_removes_the_giver_while_a_join_fails_does_not_get_it
         failed = []
 
         async def join():
-            failed.append(await code_of(bob.call("pair.join", text=used)))
+            failed.append((await refusals.refused(bob.call("pair.join", text=used))).code)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(join)
@@ -416,12 +417,6 @@ async def test_an_owner_who_removes_the_giver_while_a_join_fails_does_not_get_it
             await bob.call("peer.remove", peer="alice")
         assert failed == ["net.no-trust"]
         assert bob.node.trust.scopes(alice.id) == frozenset()
-
-
-async def code_of(call):
-    with pytest.raises(NzError) as caught:
-        await call
-    return caught.value.code
 
 
 async def test_a_ticket_of_loopback_addresses_says_why_it_leads_nowhere(autojump_clock):

@@ -8,24 +8,9 @@ from hypothesis import strategies as st
 from nzcore.base.errors import NzError, PeerError, UsageError
 from nzcore.proto.noise.patterns import parse
 from nzcore.proto.noise.symmetric import hkdf
+from tests.proto.noise.noise_cases import VARIED
 from tools.fuzz.noise import target
 from tools.vectors.noise import exchange, pair
-
-VARIED = [
-    "XXhfs+psk0",
-    "NNhfs+psk0",
-    "N",
-    "X",
-    "K",
-    "NN",
-    "XX",
-    "IK",
-    "KKpsk0",
-    "IKhfs",
-    "XXpsk3",
-    "X1X1",
-    "KXhfs+psk2",
-]
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=200), st.integers(1, 3))

@@ -8,6 +8,7 @@ from nzcore.base.errors import PeerError, UsageError
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, KemPublic
 from nzcore.proto.noise.handshake import MESSAGE_BYTES, Handshake
 from nzcore.proto.noise.patterns import BASES, Pattern, parse
+from tests.proto.noise.noise_cases import VARIED
 
 CHANNEL = parse("XXhfs+psk0")
 PSK = b"\x05" * 32
@@ -21,21 +22,6 @@ SMALL_ORDER = [
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-]
-VARIED = [
-    "XXhfs+psk0",
-    "NNhfs+psk0",
-    "N",
-    "X",
-    "K",
-    "NN",
-    "XX",
-    "IK",
-    "KKpsk0",
-    "IKhfs",
-    "XXpsk3",
-    "X1X1",
-    "KXhfs+psk2",
 ]
 
 

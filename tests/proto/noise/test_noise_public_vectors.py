@@ -12,6 +12,7 @@ from nzcore.crypto.aead import CountingCipher
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret
 from nzcore.proto.noise.handshake import Handshake
 from nzcore.proto.noise.patterns import Pattern, parse
+from tests.proto.noise.noise_cases import secret
 from tools.vectors.noise import FixedHandshake
 
 SNOW = Path(__file__).parents[4] / "shared" / "vectors" / "noise-snow.json"
@@ -34,20 +35,16 @@ def pattern_or_skip(protocol_name: str) -> Pattern:
 
 
 def side(vector: dict[str, Any], pattern: Pattern, role: str) -> Handshake:
-    def key(name: str) -> AgreementSecret | None:
-        found = vector.get(f"{role}_{name}")
-        return AgreementSecret.from_bytes(bytes.fromhex(found)) if found else None
-
     remote = vector.get(f"{role}_remote_static")
     machine = FixedHandshake(
         pattern,
         initiator=role == "init",
         prologue=bytes.fromhex(vector[f"{role}_prologue"]),
-        static=key("static"),
+        static=secret(vector, role, "static"),
         remote_static=AgreementPublic(bytes.fromhex(remote)) if remote else None,
         psks=[bytes.fromhex(psk) for psk in vector[f"{role}_psks"]],
     )
-    machine.fix(key("ephemeral"))
+    machine.fix(secret(vector, role, "ephemeral"))
     return machine
 
 

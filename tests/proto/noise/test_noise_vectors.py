@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from nzcore.base.errors import PeerError
 from nzcore.crypto.aead import CountingCipher
-from nzcore.crypto.keys import AgreementSecret, KemSecret
+from nzcore.crypto.keys import KemSecret
 from nzcore.proto.noise.handshake import Handshake
 from nzcore.proto.noise.patterns import parse
+from tests.proto.noise.noise_cases import secret
 from tools.vectors import noise as tool
 from tools.vectors.noise import FixedHandshake
 
@@ -32,24 +33,20 @@ def by_name(case: dict[str, Any]) -> str:
 def side(case: dict[str, Any], *, initiator: bool) -> FixedHandshake:
     pattern = parse(case["pattern"])
 
-    def secret(role: str, kind: str) -> AgreementSecret | None:
-        found = case.get(f"{role}_{kind}")
-        return AgreementSecret.from_bytes(bytes.fromhex(found)) if found else None
-
     local, remote = ("initiator", "responder") if initiator else ("responder", "initiator")
     knows_remote = pattern.knows_responder if initiator else pattern.knows_initiator
-    known = secret(remote, "static") if knows_remote else None
+    known = secret(case, remote, "static") if knows_remote else None
     machine = FixedHandshake(
         pattern,
         initiator=initiator,
         prologue=bytes.fromhex(case["prologue"]),
-        static=secret(local, "static"),
+        static=secret(case, local, "static"),
         remote_static=known.public if known else None,
         psks=[bytes.fromhex(psk) for psk in case["psks"]],
     )
     kem = KemSecret.from_seed(bytes.fromhex(case["kem_seed"])) if "kem_seed" in case else None
     encapsulation = (bytes.fromhex(case.get("kem_secret", "")), bytes.fromhex(case.get("kem_ciphertext", "")))
-    machine.fix(secret(local, "ephemeral"), kem, encapsulation)
+    machine.fix(secret(case, local, "ephemeral"), kem, encapsulation)
     return machine
 
 
