@@ -177,17 +177,30 @@ def test_a_unit_is_written_for_systemd_and_not_overwritten(
     assert run("--home", home, "service", "install", "--force").code == 0
 
 
-def test_homes_that_systemd_can_not_name_have_units_of_their_own(
+def test_homes_that_are_called_alike_have_units_of_their_own(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    names = set()
-    for name in ("дом", "家", "bob"):
+    names = []
+    for name in ("дом", "家", "bob", "other/bob"):
         make_home(tmp_path / name)
-        names.add(Path(run("--home", tmp_path / name, "service", "install", "--json").json["unit"]).name)
-    assert len(names) == 3
-    assert "nzcore-bob.service" in names
-    assert all(name.isascii() for name in names)
+        names.append(Path(run("--home", tmp_path / name, "service", "install", "--json").json["unit"]).name)
+    assert len(set(names)) == 4
+    assert all(re.fullmatch(r"nzcore-(home|bob)-[0-9a-f]{8}\.service", name) for name in names)
+
+
+def test_a_home_has_one_unit_however_it_is_reached(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    make_home(tmp_path / "bob")
+    (tmp_path / "link").symlink_to(tmp_path / "bob")
+    assert run("--home", tmp_path / "bob", "service", "install").code == 0
+    for way in ("link", "bob/../bob"):
+        assert run("--home", f"{tmp_path}/{way}", "service", "install", "--json").error["code"] == "cli.file-exists"
+    make_home(tmp_path / "data" / "nzcore")
+    (tmp_path / "usual").symlink_to(tmp_path / "data")
+    made = run("--home", tmp_path / "usual" / "nzcore", "service", "install", "--json").json
+    assert Path(made["unit"]).name == "nzcore.service"
 
 
 def test_a_unit_of_a_sealed_home_hands_the_passphrase_as_a_credential(

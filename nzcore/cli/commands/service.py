@@ -157,14 +157,16 @@ def _fact(value: object) -> str:
 
 
 def _unit_path(home: Path) -> Path:
-    """`nzcore.service` for the usual home; another's unit carries its folder's name, as far as systemd can."""
+    """`nzcore.service` for the usual home; another's unit carries its folder's name, as far as systemd can, and a sum
+    of its path, because folders may be called alike. However the folder is reached, its unit is the same."""
     from nzcore.node.home import default_home
 
     base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in home.name).strip("-") or "home"
-    if plain != home.name:  # others may look the same
-        plain = f"{plain[:64]}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}"
-    name = "nzcore" if home == default_home() else f"nzcore-{plain}"
+    real = os.path.realpath(home)
+    name = "nzcore"
+    if real != os.path.realpath(default_home()):
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in os.path.basename(real)).strip("-")
+        name = f"nzcore-{plain[:64] or 'home'}-{hashlib.sha256(os.fsencode(real)).hexdigest()[:8]}"
     return base / "systemd" / "user" / f"{name}.service"
 
 
