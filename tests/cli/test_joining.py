@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -340,7 +342,9 @@ def test_without_the_extra_a_picture_is_refused_with_what_to_install(
     monkeypatch.setitem(sys.modules, "zxingcpp", None)
     ended = run("--home", houses[0], "--json", "join", "--image", "any.png")
     assert ended.error["code"] == "cli.no-picture-reader"
-    assert "nzcore[picture]" in ended.error["hint"]
+    (command,) = re.findall(r"pip install -e '\.\[(\w+)\]'", ended.error["hint"])
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert "zxing-cpp" in str(project["optional-dependencies"][command])
 
 
 TEXT = "NZ:" + "ABCDEFGH234567" * 8

@@ -37,7 +37,8 @@ REASONS = {
     "no-log": Reason("there is no log yet", "a node writes it once started: nzcore up -d"),
     "demo-failed": Reason("a step of the demo failed", "nzcore demo --keep leaves its folder to look at"),
     "no-picture-reader": Reason(
-        "pictures of QR codes can't be read here", "install the extra: pip install 'nzcore[picture]'; or paste the text"
+        "pictures of QR codes can't be read here",
+        "in the clone of nzcore: .venv/bin/pip install -e '.[picture]'; or paste the text",
     ),
     "no-code": Reason(
         "there is not one ticket or card to be read in the picture", "crop it to the one QR code, or paste the text"
