@@ -8,7 +8,7 @@ from nzcore.proto.channel.channel import Channel
 from nzcore.proto.channel.config import PLAINTEXT_BYTES
 from nzcore.proto.channel.events import Event
 from nzcore.proto.channel.frames import NAMES, frame
-from tools.vectors.channel import CONFIG, machine, transport
+from tools.vectors.channel_cast import CONFIG, machine, transport
 
 _CUT = 1 << 12  # bytes of one plaintext, so that an input makes several
 

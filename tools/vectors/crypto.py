@@ -5,13 +5,15 @@ specification names: a salt is given, an ML-KEM ciphertext comes from `ml_kem`.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from nzcore.codec import cbor, cose
 from nzcore.crypto.aead import CountingCipher
-from nzcore.crypto.hashing import hkdf, hmac_sha256, sha256
+from nzcore.crypto.hashing import hkdf, hmac_sha256
 from nzcore.crypto.keys import AgreementSecret, KemSecret, SigningKey
 from nzcore.crypto.passphrase import Cost, derive
 from tools.vectors import edwards, ml_kem
+from tools.vectors.seeds import seed_of
 
 Case = dict[str, object]
 
@@ -61,9 +63,7 @@ def generate() -> dict[str, object]:
     }
 
 
-def seed(name: str, size: int = 32) -> bytes:
-    """Test key material that anyone can make again: SHA-256 of a name, and of the name with a 2."""
-    return (sha256(f"NZ-VECTORS-01 crypto {name}".encode()) + sha256(f"NZ-VECTORS-01 crypto {name} 2".encode()))[:size]
+seed = partial(seed_of, "crypto")
 
 
 def _case(kind: str, name: str, comment: str, expect: str = "ok", /, **fields: object) -> Case:

@@ -1,18 +1,16 @@
 """Makes vectors/discovery.json: pseudonyms, whose they are, and what becomes of announcements (spec/discovery.md)."""
 
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import ip_network
 
 from nzcore.base.errors import PeerError
-from nzcore.crypto.hashing import sha256
 from nzcore.proto.discovery.pseudonym import DiscoveryKey, Pseudonym, recognise
 from nzcore.proto.discovery.sighting import SERVICE, Heard, Links, Sighting, read_sighting
 from tools.vectors.identity_cast import Case
+from tools.vectors.seeds import seed_of
 
-
-def seed(name: str, size: int = 32) -> bytes:
-    return sha256(f"NZ-VECTORS-01 discovery {name}".encode())[:size]
-
+seed = partial(seed_of, "discovery")
 
 KEY, OTHER = DiscoveryKey(seed("key")), DiscoveryKey(seed("another key"))
 R, PORT = seed("r", 8), 38495

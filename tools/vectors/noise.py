@@ -4,14 +4,14 @@ All keys are fixed test keys, and the ML-KEM encapsulation has fixed randomness:
 because the library can't be seeded; the library then decapsulates it to the same secret.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from nzcore.base.errors import PeerError
-from nzcore.crypto.hashing import sha256
 from nzcore.crypto.keys import AgreementPublic, AgreementSecret, KemPublic, KemSecret
 from nzcore.proto.noise.handshake import Handshake, OneWayTransport, Transport
 from nzcore.proto.noise.patterns import Pattern, Token, parse
 from tools.vectors import ml_kem
+from tools.vectors.seeds import seed_of
 
 Case = dict[str, object]
 
@@ -50,9 +50,7 @@ class FixedHandshake(Handshake):
         return self._fixed_encapsulation
 
 
-def seed(name: str, size: int = 32) -> bytes:
-    """Test key material that anyone can make again: SHA-256 of a name, and of the name with a 2."""
-    return (sha256(f"NZ-VECTORS-01 noise {name}".encode()) + sha256(f"NZ-VECTORS-01 noise {name} 2".encode()))[:size]
+seed = partial(seed_of, "noise")
 
 
 def secret(name: str) -> AgreementSecret:

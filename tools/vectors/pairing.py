@@ -1,17 +1,44 @@
 """Makes vectors/pairing.json: phrases, and conversations that end in one or in a refusal (spec/pairing.md §3)."""
 
 from collections.abc import Iterator
+from functools import partial
 
-from nzcore.crypto.hashing import sha256
 from nzcore.proto.pairing.phrase import ACCEPT, WRITTEN, commitment, phrase
 from tools.vectors.identity_cast import Case, flip
+from tools.vectors.seeds import seed_of
 
-
-def seed(name: str) -> bytes:
-    return sha256(f"NZ-VECTORS-01 pairing {name}".encode())
-
-
+seed = partial(seed_of, "pairing")
 HASH, NA, NB = seed("handshake hash"), seed("initiator's nonce"), seed("responder's nonce")
+OTHER_HASH = seed("another handshake")
+COMMIT = commitment(HASH, NA)
+
+_HEARD = [  # name, comment, outcome, who hears it, what it hears
+    (
+        "responder hears all",
+        "commitment, opening, decision, written",
+        "ok",
+        "responder",
+        COMMIT + NA + ACCEPT + WRITTEN,
+    ),
+    ("initiator hears all", "nonce, decision, written", "ok", "initiator", NB + ACCEPT + WRITTEN),
+    ("another nonce", "not the one committed to", "pair.broken-commitment", "responder", COMMIT + flip(NA, 0)),
+    (
+        "a commitment from elsewhere",
+        "made for another handshake",
+        "pair.broken-commitment",
+        "responder",
+        commitment(OTHER_HASH, NA) + NA,
+    ),
+    ("no decision", "a byte that is none", "pair.bad-message", "initiator", NB + b"\0"),
+    ("written too early", "before the other side has decided", "pair.bad-message", "initiator", NB + WRITTEN),
+    (
+        "one byte more",
+        "nothing follows the last message",
+        "pair.bad-message",
+        "initiator",
+        NB + ACCEPT + WRITTEN + b"\2",
+    ),
+]
 
 
 def generate() -> dict[str, object]:
@@ -19,69 +46,36 @@ def generate() -> dict[str, object]:
     return {
         "specification": "spec/pairing.md",
         "comment": "byte strings are hex; `to` is what arrives at that side, whose nonce is `nonce`",
-        "cases": list(_cases()),
+        "cases": [*_phrases(), *_conversations()],
     }
 
 
-def _cases() -> Iterator[Case]:
-    commit, words = commitment(HASH, NA), list(phrase(HASH, NA, NB))
-    yield {
-        "name": "a phrase",
-        "comment": "commitment and words from both nonces",
-        "expect": "ok",
-        "handshake_hash": HASH.hex(),
-        "na": NA.hex(),
-        "nb": NB.hex(),
-        "commitment": commit.hex(),
-        "words": words,
-    }
-    other = seed("another handshake")
-    yield {
-        "name": "a man in the middle",
-        "comment": "the same nonces in another handshake give other words",
-        "expect": "ok",
-        "handshake_hash": other.hex(),
-        "na": NA.hex(),
-        "nb": NB.hex(),
-        "commitment": commitment(other, NA).hex(),
-        "words": list(phrase(other, NA, NB)),
-    }
-    rows = [
-        (
-            "responder hears all",
-            "commitment, opening, decision, written",
-            "ok",
-            "responder",
-            commit + NA + ACCEPT + WRITTEN,
-        ),
-        ("initiator hears all", "nonce, decision, written", "ok", "initiator", NB + ACCEPT + WRITTEN),
-        ("another nonce", "not the one committed to", "pair.broken-commitment", "responder", commit + flip(NA, 0)),
-        (
-            "a commitment from elsewhere",
-            "made for another handshake",
-            "pair.broken-commitment",
-            "responder",
-            commitment(other, NA) + NA,
-        ),
-        ("no decision", "a byte that is none", "pair.bad-message", "initiator", NB + b"\0"),
-        ("written too early", "before the other side has decided", "pair.bad-message", "initiator", NB + WRITTEN),
-        (
-            "one byte more",
-            "nothing follows the last message",
-            "pair.bad-message",
-            "initiator",
-            NB + ACCEPT + WRITTEN + b"\2",
-        ),
-    ]
-    for name, comment, expect, to, data in rows:
-        nonce = NA if to == "initiator" else NB
+def _phrases() -> Iterator[Case]:
+    for name, comment, handshake in (
+        ("a phrase", "commitment and words from both nonces", HASH),
+        ("a man in the middle", "the same nonces in another handshake give other words", OTHER_HASH),
+    ):
+        yield {
+            "name": name,
+            "comment": comment,
+            "expect": "ok",
+            "handshake_hash": handshake.hex(),
+            "na": NA.hex(),
+            "nb": NB.hex(),
+            "commitment": commitment(handshake, NA).hex(),
+            "words": list(phrase(handshake, NA, NB)),
+        }
+
+
+def _conversations() -> Iterator[Case]:
+    for name, comment, expect, to, data in _HEARD:
         yield {
             "name": name,
             "comment": comment,
             "expect": expect,
             "handshake_hash": HASH.hex(),
             "to": to,
-            "nonce": nonce.hex(),
+            "nonce": (NA if to == "initiator" else NB).hex(),
             "data": data.hex(),
-            "words": words if expect == "ok" else [],
+            "words": list(phrase(HASH, NA, NB)) if expect == "ok" else [],
         }
