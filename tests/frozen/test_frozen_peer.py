@@ -13,6 +13,7 @@ from nzcore.proto.handshake.payload import Introduction
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.testing.loopback import LoopbackWorld
+from tests.echo import echo
 from tests.frozen import peer_v1
 from tests.frozen.peer_v1 import PING, Identity, Peer, frame
 
@@ -32,12 +33,6 @@ async def talk(peer, stream, until):
             data = await stream.receive_some(65_536)
             assert data, "the node closed the connection"
             peer.receive(data)
-
-
-async def echo(stream):
-    while chunk := await stream.receive_some():
-        await stream.send_all(chunk)
-    await stream.send_eof()
 
 
 async def dialled(world, bob, identity):

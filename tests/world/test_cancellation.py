@@ -11,14 +11,9 @@ from nzcore.base.scopes import Scope
 from nzcore.testing.cancellation import cancel_at_every_step
 from nzcore.testing.loopback import LoopbackWorld
 from nzcore.testing.world import World
+from tests.echo import echo
 
 DESCRIPTORS = Path("/proc/self/fd")
-
-
-async def echo(stream):
-    while chunk := await stream.receive_some():
-        await stream.send_all(chunk)
-    await stream.send_eof()
 
 
 async def exchange(alice, bob):

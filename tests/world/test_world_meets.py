@@ -13,6 +13,7 @@ from nzcore.proto.identity.card import Card
 from nzcore.testing.network import Conditions
 from nzcore.testing.seeded import run_seeded
 from nzcore.testing.world import MemorySafe, World
+from tests.echo import echo
 
 
 async def couple(world, **config):
@@ -413,11 +414,6 @@ async def test_rekeys_under_load_lose_nothing(conditions, autojump_clock):
     async with World(1, conditions) as world:
         config = Config(channels=Channels(rekey_bytes=1 << 18))
         alice, bob = await couple(world, config=config)
-
-        async def echo(stream):
-            while chunk := await stream.receive_some():
-                await stream.send_all(chunk)
-            await stream.send_eof()
 
         bob.node.channels.serve("/test/echo/1", echo, Scope.MESSAGE)
         heard = bytearray()

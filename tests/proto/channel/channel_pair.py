@@ -4,7 +4,9 @@ from typing import Any
 
 from nzcore.base.instant import Instant
 from nzcore.crypto.aead import CountingCipher
+from nzcore.proto.channel import frames
 from nzcore.proto.channel.channel import Channel
+from nzcore.proto.channel.codes import wire_of
 from nzcore.proto.channel.config import ChannelConfig
 from nzcore.proto.channel.events import Event
 from nzcore.proto.channel.hello import Hello
@@ -14,6 +16,8 @@ ALICE_SENDS, BOB_SENDS = bytes([1]) * 32, bytes([2]) * 32
 HASH, EXPORTER, STATIC_DH = bytes([3]) * 32, bytes([4]) * 32, bytes([5]) * 32
 PROTOCOL = "/nz/test/1"
 T0 = Instant(0.0)
+RESET = frames.code_payload(wire_of("channel.cancelled"))
+"""What RESET and CLOSE carry where nothing went wrong."""
 
 
 def make(

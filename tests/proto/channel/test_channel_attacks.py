@@ -9,17 +9,15 @@ from nzcore.base.instant import Instant
 from nzcore.crypto.aead import CountingCipher
 from nzcore.proto.channel import config as limits
 from nzcore.proto.channel import frames
-from nzcore.proto.channel.codes import wire_of
 from nzcore.proto.channel.config import INITIAL_WINDOW, PLAINTEXT_BYTES, ChannelConfig
 from nzcore.proto.channel.events import Event
 from nzcore.proto.channel.frames import frame
 from nzcore.proto.channel.rekey import Step
 from nzcore.proto.channel.streams import Budget, StreamRecord
 from nzcore.proto.noise.patterns import parse
-from tests.proto.channel.channel_pair import BOB_SENDS, T0, Forger, Pair, kinds, make
+from tests.proto.channel.channel_pair import BOB_SENDS, RESET, T0, Forger, Pair, kinds, make
 from tools.vectors import noise
 
-RESET = frames.code_payload(wire_of("channel.cancelled"))
 MAX_CREDIT = b"\x7f\xff\xff\xff"
 PLAIN = PLAINTEXT_BYTES
 

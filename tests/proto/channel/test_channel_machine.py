@@ -13,9 +13,7 @@ from nzcore.proto.channel.events import Event
 from nzcore.proto.channel.frames import frame
 from nzcore.proto.channel.hello import Hello, decode_hello, encode_hello
 from nzcore.proto.channel.streams import Half
-from tests.proto.channel.channel_pair import PROTOCOL, T0, Forger, Pair, data_of, kinds, make
-
-RESET = frames.code_payload(wire_of("channel.cancelled"))
+from tests.proto.channel.channel_pair import PROTOCOL, RESET, T0, Forger, Pair, data_of, kinds, make
 
 
 def test_the_first_event_each_way_is_the_others_hello() -> None:
