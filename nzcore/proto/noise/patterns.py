@@ -97,6 +97,8 @@ class Pattern(NamedTuple):
 
     name: str
     """As it stands in the protocol name: `XXhfs+psk0`."""
+    protocol_name: str
+    """The whole Noise protocol name, which is mixed into every key."""
     knows_initiator: bool
     """The responder knows the initiator's static key beforehand."""
     knows_responder: bool
@@ -104,28 +106,14 @@ class Pattern(NamedTuple):
     overheads: tuple[int, ...]
     """Bytes of each message beyond its payload, in turn."""
     one_way: bool
-
-    @property
-    def hybrid(self) -> bool:
-        return any(Token.E1 in message for message in self.messages)
-
-    @property
-    def psk_count(self) -> int:
-        return sum(message.count(Token.PSK) for message in self.messages)
-
-    @property
-    def protocol_name(self) -> str:
-        """The whole Noise protocol name, which is mixed into every key."""
-        return f"Noise_{self.name}_25519{'+MLKEM768' if self.hybrid else ''}_ChaChaPoly_SHA256"
-
-    def sends_static(self, *, initiator: bool) -> bool:
-        """Whether that side's static key travels in one of its messages."""
-        return any(Token.S in message for message in self.messages[0 if initiator else 1 :: 2])
+    hybrid: bool
+    psk_count: int
+    initiator_has_static: bool
+    responder_has_static: bool
 
     def has_static(self, *, initiator: bool) -> bool:
-        """Whether that side needs a static key pair at all."""
-        known = self.knows_initiator if initiator else self.knows_responder
-        return known or self.sends_static(initiator=initiator)
+        """Whether that side needs a static key pair at all: its key is known beforehand, or it travels."""
+        return self.initiator_has_static if initiator else self.responder_has_static
 
 
 @lru_cache(maxsize=64)
@@ -151,13 +139,20 @@ def parse(name: str) -> Pattern:
             raise UsageError("noise.unknown-pattern", name=name)
     letters = base.replace("1", "")
     frozen = tuple(tuple(message) for message in messages)
+    hybrid = "hfs" in modifiers
+    knows_initiator, knows_responder = letters[0] == "K", one_way or letters[1] == "K"
     return Pattern(
         name=name,
-        knows_initiator=letters[0] == "K",
-        knows_responder=one_way or letters[1] == "K",
+        protocol_name=f"Noise_{name}_25519{'+MLKEM768' if hybrid else ''}_ChaChaPoly_SHA256",
+        knows_initiator=knows_initiator,
+        knows_responder=knows_responder,
         messages=frozen,
         overheads=_overheads(frozen),
         one_way=one_way,
+        hybrid=hybrid,
+        psk_count=sum(message.count(Token.PSK) for message in frozen),
+        initiator_has_static=knows_initiator or any(Token.S in message for message in frozen[0::2]),
+        responder_has_static=knows_responder or any(Token.S in message for message in frozen[1::2]),
     )
 
 

@@ -13,13 +13,13 @@ from tools.fuzz.noise import target
 from tools.vectors.noise import exchange, pair
 
 
-@given(st.binary(min_size=32, max_size=32), st.binary(max_size=200), st.integers(1, 3))
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=200), st.integers(2, 3))
 def test_the_spelled_out_hkdf_is_the_one_of_the_library(key: bytes, material: bytes, count: int) -> None:
     secret = hmac.digest(key, material, "sha256")
     expected = [b""]
     for number in range(1, count + 1):
         expected.append(hmac.digest(secret, expected[-1] + bytes([number]), "sha256"))
-    assert hkdf(key, material, count) == expected[1:]
+    assert list(hkdf(key, material, count)) == expected[1:]
 
 
 @settings(max_examples=100, deadline=None)
