@@ -38,12 +38,10 @@ async def meet(wire: Wire, machine: Machine, *, first_s: float = MESSAGE1_S, tot
     or all longer than `total_s`; UnavailableError `net.cut` when the connection ends.
     """
     begun = trio.current_time()
-    meeting = _Meeting(wire, machine)
-    with trio.CancelScope(deadline=begun + min(first_s, total_s)) as patience:
-        await meeting.first.wait()
-        patience.deadline = begun + total_s
-        if not meeting.over.is_set():
-            await meeting.over.wait()
+    patience = trio.CancelScope(deadline=begun + min(first_s, total_s))
+    meeting = _Meeting(wire, machine, patience, begun + total_s)
+    with patience:
+        await meeting.over.wait()
     if meeting.established is not None:
         return Met(meeting.established, machine.rest, meeting.leftover, lambda: meeting.cut)
     raise meeting.error or PeerError("net.too-slow")
@@ -52,14 +50,16 @@ async def meet(wire: Wire, machine: Machine, *, first_s: float = MESSAGE1_S, tot
 class _Meeting:
     """The handshake as the user of its wire."""
 
-    def __init__(self, wire: Wire, machine: Machine) -> None:
-        self.first = trio.Event()
+    def __init__(self, wire: Wire, machine: Machine, patience: trio.CancelScope, end: float) -> None:
+        """`patience` lasts until `end` once the other side leads on: said here, the waiting task need not be woken."""
         self.over = trio.Event()
         self.established: Established | None = None
         self.error: Exception | None = None
         self.cut = False
         self._wire = wire
         self._machine = machine
+        self._patience = patience
+        self._end_at = end
         self.leftover: list[Buffer] = []
         wire.attach(self)
         self._send()
@@ -70,8 +70,8 @@ class _Meeting:
         except Exception as error:  # whoever runs the handshake gets it; the wire's reader is not to die of it
             self._end(error)
             return
-        if self._send() or self.established is not None:
-            self.first.set()
+        if self._send() and self._patience.deadline < self._end_at:
+            self._patience.deadline = self._end_at
         if self.established is not None:
             self._wire.pause()
             self._end(None)
@@ -93,5 +93,4 @@ class _Meeting:
     def _end(self, error: Exception | None) -> None:
         if not self.over.is_set():
             self.error = error
-            self.first.set()
             self.over.set()
