@@ -65,8 +65,8 @@ def head(major: int, argument: int) -> bytes:
     """First bytes of an item: its major type and the shortest form of its argument (< 2^64)."""
     if argument < _INLINE:
         return bytes([major << 5 | argument])
-    power = next(power for power in range(4) if argument < 1 << (8 << power))
-    return bytes([major << 5 | _INLINE + power]) + argument.to_bytes(1 << power, "big")
+    power = 0 if argument < 1 << 8 else 1 if argument < 1 << 16 else 2 if argument < 1 << 32 else 3
+    return bytes((major << 5 | _INLINE + power,)) + argument.to_bytes(1 << power, "big")
 
 
 def read_head(data: bytes, offset: int) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ addresses that authenticated lately keep slots of their own.
 """
 
 from collections import OrderedDict
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, TypeVar
 
@@ -97,6 +98,7 @@ class Doorkeeper:
         _remember(self._allowance, network, (allowance - 1, now))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def network_of(host: str) -> str:
     """What is counted as one: an IPv4 address, the /64 of an IPv6 address, or the text of anything else."""
     try:
