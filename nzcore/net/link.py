@@ -95,6 +95,8 @@ class Link:
         """What the other side's CLOSE said beside its code."""
         self.extend = channel.extend
         """For streams: puts bytes into the open DATA frame. There is one only while the link is sure to flush."""
+        self.reader = wire.reader
+        """For streams: by which whoever waits reads the wire itself."""
         self._clock = trio.lowlevel.current_clock().current_time
 
     def start(self, rest: bytes = b"", leftover: Sequence[Buffer] = ()) -> None:
@@ -220,6 +222,12 @@ class Link:
     def write(self, stream_id: int, data: Buffer) -> int:
         """Takes as much as credit and queue allow; how much. *Raises* StreamLost."""
         channel, size, accepted = self._channel, len(data), 0
+        if not (self._hot or self._warm or self._leftover) and type(data) is bytes:
+            record = channel.single(stream_id, data)
+            if record is not None:
+                self._warm = True
+                self._leftover = self._wire.send((record,))
+                return size
         while True:
             try:
                 accepted += channel.write(stream_id, memoryview(data)[accepted:] if accepted else data)

@@ -46,7 +46,9 @@ class Stream(trio.abc.HalfCloseableStream):
         "_error",
         "_extend",
         "_fault",
+        "_leads",
         "_link",
+        "_reader",
         "_receiver",
         "_receiving",
         "_sender",
@@ -67,7 +69,9 @@ class Stream(trio.abc.HalfCloseableStream):
         self._extend = link.extend
         self._chunks: deque[bytes | bytearray | memoryview] = deque()
         self._sending = self._receiving = False  # a task waits, or is about to go on
-        self._receiver: trio.lowlevel.Task | None = None
+        self._receiver: trio.lowlevel.Task | None = None  # parked, and not reading the wire itself
+        self._reader = link.reader
+        self._leads = False  # the receiving task reads the wire itself
         self._sender: trio.lowlevel.Task | None = None
         self._ended = False  # the other side has sent all
         self._sent_end = False
@@ -227,6 +231,8 @@ class Stream(trio.abc.HalfCloseableStream):
             self._chunks.append(chunk)
         if self._receiver is not None:
             self._wake_receiver()
+            if self._reader is not None:
+                self._reader.offered = True
 
     def on_ended(self) -> None:
         self._ended = True
@@ -310,11 +316,22 @@ class Stream(trio.abc.HalfCloseableStream):
                 return False
             if self._error:
                 raise StreamLost(self._error, stream=self.id)
-            self._receiver = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abort_receiver)
+            reader = self._reader
+            if reader is not None and reader.is_free:
+                self._leads = True
+                try:
+                    await reader.lead(self._is_heard)
+                finally:
+                    self._leads = False
+            else:
+                self._receiver = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._abort_receiver)
             if self._closed:
                 raise trio.ClosedResourceError
         return True
+
+    def _is_heard(self) -> bool:
+        return bool(self._chunks or self._ended or self._error or self._closed)
 
     def _abort_sender(self, _: object) -> trio.lowlevel.Abort:
         self._sender = None
@@ -328,6 +345,8 @@ class Stream(trio.abc.HalfCloseableStream):
         task, self._receiver = self._receiver, None
         if task is not None:
             trio.lowlevel.reschedule(task)
+        elif self._leads and self._reader is not None:
+            self._reader.interrupt()
 
     def _wake_sender(self) -> None:
         task, self._sender = self._sender, None

@@ -13,6 +13,7 @@ from contextlib import suppress
 import trio
 
 from nzcore.base.errors import UnavailableError
+from nzcore.net.reader import SocketReader
 from nzcore.net.transport import OnWire
 from nzcore.net.wire import Buffer, Spawn, WireUser
 from nzcore.proto.identity.address import Address
@@ -57,7 +58,7 @@ class TcpWire:
         self._reading = False  # the reader's task is there
         self._written: trio.Event | None = None  # while a writer's task waits: set when it ends
         self._last: list[Buffer] | None = None  # what the reader's task is to send after a close in good order
-        self._resumed: trio.Event | None = None  # while paused
+        self.reader = SocketReader(sock, self._receive)
 
     def attach(self, user: WireUser) -> None:
         first = self._user is None
@@ -79,19 +80,16 @@ class TcpWire:
         return left
 
     def pause(self) -> None:
-        if self._resumed is None:
-            self._resumed = trio.Event()
+        self.reader.pause()
 
     def resume(self) -> None:
-        resumed, self._resumed = self._resumed, None
-        if resumed is not None:
-            resumed.set()
+        self.reader.resume()
 
     def close(self, *, abort: bool = False, rest: Sequence[Buffer] = ()) -> None:
         if self._over:
             return
         self._over = True
-        self._wake_reader()
+        self.reader.stop()
         if abort:
             # RST instead of FIN: nothing lingers in TIME_WAIT, and the other side learns at once.
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -107,11 +105,6 @@ class TcpWire:
                 self._spawn(self._linger, left)
         except (OSError, RuntimeError, UnavailableError):  # it is gone already; or nobody owns tasks any more
             self._shut()
-
-    def _wake_reader(self) -> None:
-        """Lets the reader's task see that the wire is over. A scope to cancel it by would cost every wire 12 µs."""
-        self.resume()
-        trio.lowlevel.notify_closing(self._sock)  # the socket lives on: whoever waits for it is merely woken
 
     def _push(self, left: list[Buffer]) -> bool:
         """Sends of `left` what the socket takes, and removes it there; whether the socket is full. *Raises* OSError."""
@@ -168,7 +161,7 @@ class TcpWire:
     async def _read(self) -> None:
         """Reads until the end, then lingers. The only task of a wire that is not full."""
         try:
-            await self._pump()
+            await self.reader.run()
             if self._last is not None:
                 await self._linger(self._last)
         finally:
@@ -176,30 +169,20 @@ class TcpWire:
             if self._over:
                 self._shut()
 
-    async def _pump(self) -> None:
-        sock = self._sock
-        while not self._over:
-            if (resumed := self._resumed) is not None:
-                await resumed.wait()
-                continue
-            try:
-                await trio.lowlevel.wait_readable(sock)
-            except trio.ClosedResourceError:
-                return
-            if self._over or self._resumed is not None:  # meanwhile
-                continue
-            try:
-                size = sock.recv_into(_receive_buffer)
-            except (BlockingIOError, InterruptedError):
-                continue
-            except OSError as error:
-                self._end(error)
-                return
-            if not size:
-                self._end(None)
-                return
-            assert self._user is not None, "attach starts the reader"
-            self._user.on_bytes(_receive_buffer[:size])
+    def _receive(self) -> None:
+        """Receives once and hands it on."""
+        try:
+            size = self._sock.recv_into(_receive_buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if not size:
+            self._end(None)
+            return
+        assert self._user is not None, "attach starts the reader"
+        self._user.on_bytes(_receive_buffer[:size])
 
     def _wait_writable(self) -> None:
         if self._written is None:
@@ -208,14 +191,21 @@ class TcpWire:
 
     async def _tell_writable(self, written: trio.Event) -> None:
         try:
-            await trio.lowlevel.wait_writable(self._sock)
-        except trio.ClosedResourceError:
-            return
+            while not await self._writable():  # woken with a reader that is to look again
+                if self._over:
+                    return
         finally:
             self._written = None
             written.set()
         if not self._over and self._user is not None:
             self._user.on_writable()
+
+    async def _writable(self) -> bool:
+        try:
+            await trio.lowlevel.wait_writable(self._sock)
+        except trio.ClosedResourceError:
+            return False
+        return True
 
     def _end(self, error: OSError | None) -> None:
         if not self._over:  # shutting the socket here, without lingering, was measured: no faster

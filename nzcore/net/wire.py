@@ -7,6 +7,8 @@ happens in one Trio run; callbacks never wait.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from nzcore.net.reader import SocketReader
+
 Buffer = bytes | memoryview
 
 
@@ -32,6 +34,10 @@ class Wire(Protocol):
     @property
     def remote(self) -> str:
         """The other end, as a person would read it."""
+
+    @property
+    def reader(self) -> SocketReader | None:
+        """By which a task that waits for bytes may read them itself; None where they come without being read."""
 
     def attach(self, user: WireUser) -> None:
         """Sends all further callbacks to `user`; nothing arrives before the first `attach`."""

@@ -123,6 +123,7 @@ class MemoryWire:
 
     def __init__(self, connection: Connection, remote: str, way_out: _Way, way_in: _Way) -> None:
         self.remote = remote
+        self.reader = None
         self.way_out = way_out
         self.wants_room = False
         self.drains = False

@@ -1,5 +1,6 @@
 """A wire in memory for tests: a bounded medium in each direction, carried when the test says so or at once."""
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.net.link import Flusher, Link
 from nzcore.net.stream import Stream
+from nzcore.net.tcp import TcpWire
 from nzcore.net.wire import Buffer, WireUser
 from nzcore.proto.channel.config import ChannelConfig
 from nzcore.proto.channel.hello import Hello
@@ -23,6 +25,7 @@ class MemoryWire:
 
     def __init__(self, remote: str, room: int) -> None:
         self.remote = remote
+        self.reader = None
         self.other: MemoryWire = self
         self.inbox = bytearray()
         self.room = room
@@ -127,9 +130,10 @@ class User:
 class Links:
     """Two links over a pair of memory wires, in one nursery."""
 
+    wires: tuple[Any, Any]
+
     def __init__(self, nursery: trio.Nursery, *, room: int = ROOM, config: ChannelConfig | None = None) -> None:
-        self.wires = MemoryWire("bob", room), MemoryWire("alice", room)
-        self.wires[0].other, self.wires[1].other = self.wires[1], self.wires[0]
+        self._join(nursery, room)
         self.users = User(), User()
         self.flusher = Flusher()
         nursery.start_soon(self.flusher.run)
@@ -137,10 +141,14 @@ class Links:
             Link(NodeId(bytes([i + 1]) * 32), self._machine(i, config), self.wires[i], self.users[i], self.flusher)
             for i in (0, 1)
         )
-        for wire in self.wires:
-            nursery.start_soon(wire.pump)
         self.alice.start()
         self.bob.start()
+
+    def _join(self, nursery: trio.Nursery, room: int) -> None:
+        self.wires = MemoryWire("bob", room), MemoryWire("alice", room)
+        self.wires[0].other, self.wires[1].other = self.wires[1], self.wires[0]
+        for wire in self.wires:
+            nursery.start_soon(wire.pump)
 
     @staticmethod
     def _machine(index: int, config: ChannelConfig | None) -> Any:
@@ -154,3 +162,19 @@ class Links:
         """Both ends of one stream."""
         near = await self.alice.open_stream(protocol)
         return near, await self.users[1].next_stream()
+
+
+class SocketLinks(Links):
+    """The same over a pair of real sockets, which somebody has to read."""
+
+    def _join(self, nursery: trio.Nursery, room: int) -> None:
+        one, other = socket.socketpair()
+        self.wires = TcpWire(one, "bob", nursery.start_soon), TcpWire(other, "alice", nursery.start_soon)
+        nursery.start_soon(self._close_wires)
+
+    async def _close_wires(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            for wire in self.wires:
+                wire.close(abort=True)

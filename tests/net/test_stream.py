@@ -11,12 +11,13 @@ from trio.testing import _check_streams, wait_all_tasks_blocked
 
 from nzcore.net.stream import SMALL, Stream, StreamLost
 from nzcore.proto.channel.config import INITIAL_WINDOW
-from tests.net.memory_wire import Links
+from tests.net.memory_wire import Links, SocketLinks
 
 
-@pytest.fixture
-def links(nursery: trio.Nursery) -> Links:
-    return Links(nursery)
+@pytest.fixture(params=[Links, SocketLinks])
+def links(nursery: trio.Nursery, request: pytest.FixtureRequest) -> Links:
+    made: Links = request.param(nursery)
+    return made
 
 
 async def read_all(stream: Stream) -> bytes:
@@ -26,10 +27,13 @@ async def read_all(stream: Stream) -> bytes:
     return got
 
 
-async def test_streams_pass_trios_own_checks(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("make_links", [Links, SocketLinks])
+async def test_streams_pass_trios_own_checks(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, make_links: type[Links]
+) -> None:
     """All of `check_half_closeable_stream` except that every call yields: that is the documented deviation."""
     monkeypatch.setattr(_check_streams, "assert_checkpoints", nullcontext)
-    links = Links(nursery)
+    links = make_links(nursery)
 
     async def make() -> tuple[Stream, Stream]:
         return await links.streams()
@@ -249,10 +253,13 @@ def cancelled_at(count: int) -> Any:
             trio.lowlevel.remove_instrument(instrument)
 
 
+@pytest.mark.parametrize("make_links", [Links, SocketLinks])
 @pytest.mark.parametrize("at", range(14))
-async def test_cancellation_at_every_checkpoint_leaks_nothing(at: int, nursery: trio.Nursery) -> None:
+async def test_cancellation_at_every_checkpoint_leaks_nothing(
+    at: int, make_links: type[Links], nursery: trio.Nursery
+) -> None:
     """Open, send more than a window, half-close, receive, close: cancelled at each step in turn."""
-    links = Links(nursery)
+    links = make_links(nursery)
 
     async def serve() -> None:
         while True:

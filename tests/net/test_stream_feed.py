@@ -5,12 +5,13 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from nzcore.net.stream import Stream, StreamLost
-from tests.net.memory_wire import Links
+from tests.net.memory_wire import Links, SocketLinks
 
 
-@pytest.fixture
-def links(nursery: trio.Nursery) -> Links:
-    return Links(nursery)
+@pytest.fixture(params=[Links, SocketLinks])
+def links(nursery: trio.Nursery, request: pytest.FixtureRequest) -> Links:
+    made: Links = request.param(nursery)
+    return made
 
 
 async def test_a_sink_gets_what_was_waiting_and_what_comes_in_order(links: Links, nursery: trio.Nursery) -> None:

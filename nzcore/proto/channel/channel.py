@@ -177,6 +177,19 @@ class Channel:
         stream.credit -= size
         return True
 
+    def single(self, stream_id: int, data: bytes) -> bytes | None:
+        """`write` and `take` at once, all or nothing: `data` as the one record to be sent, where nothing else waits."""
+        stream = self._records.get(stream_id)
+        if stream is None or stream.local or stream.remote or self._answers or self.closed_by is not None:
+            return None
+        size = len(data)
+        if not 0 < size <= stream.credit:
+            return None
+        record = self._writer.single(stream_id, data)
+        if record is not None:
+            stream.credit -= size
+        return record
+
     def end(self, stream_id: int) -> None:
         """Says that nothing more will be sent on the stream. *Raises* UsageError as `write`."""
         stream = self._writable(stream_id)

@@ -79,6 +79,21 @@ class RecordWriter:
         self._parts.append(payload)
         self.data_room -= size
 
+    def single(self, stream: int, payload: bytes) -> bytes | None:
+        """A record that holds `payload` as its only frame, to be sent at once: at half the cost of `data` and `take`.
+
+        None, and nothing has happened, where something waits before it, or where it needs more than one record.
+        """
+        size = len(payload)
+        if self._queued or self.data_stream or size + HEADER_BYTES > self._limit or self.records >= HARD_RECORDS:
+            return None
+        ciphertext = self.cipher.encrypt(b"", HEADER.pack(DATA, stream, size) + payload)
+        length = len(ciphertext)
+        self.records += 1
+        self.bytes += length + LENGTH_BYTES
+        self.total_bytes += length + LENGTH_BYTES
+        return length.to_bytes(LENGTH_BYTES, "big") + ciphertext
+
     def end_data(self) -> None:
         """Completes the open DATA frame: what follows begins another."""
         if self.data_stream:

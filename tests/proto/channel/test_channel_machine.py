@@ -457,3 +457,44 @@ def test_numbers_of_reasons_are_distinct_and_survive_the_wire() -> None:
 def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError):
         ChannelConfig(**wrong)
+
+
+@pytest.mark.parametrize("size", [1, 100, INITIAL_WINDOW // 2])
+def test_a_single_record_is_what_write_and_take_would_have_given(size: int) -> None:
+    short, long = Pair(), Pair()
+    stream, same = short.alice.open(PROTOCOL), long.alice.open(PROTOCOL)
+    short.carry()
+    long.carry()
+    for _ in range(2):
+        record = short.alice.single(stream, bytes(size))
+        assert long.alice.write(same, bytes(size)) == size
+        assert record == b"".join(long.alice.take())
+        assert short.alice.window(stream) == long.alice.window(same)
+        assert short.alice.statistics() == long.alice.statistics()
+
+
+def test_no_single_record_overtakes_what_waits() -> None:
+    pair = Pair()
+    stream, other = pair.alice.open(PROTOCOL), pair.alice.open(PROTOCOL)
+    assert pair.alice.single(stream, b"before its own OPEN") is None
+    pair.carry()
+    pair.alice.write(other, b"waits")
+    assert pair.alice.single(stream, b"after it") is None
+    pair.carry()
+    pair.bob.ping(pair.now)
+    pair.carry_to_alice()
+    assert pair.alice.single(stream, b"after the pong") is None
+
+
+def test_no_single_record_goes_past_credit_the_end_or_the_close() -> None:
+    pair = Pair()
+    stream = pair.alice.open(PROTOCOL)
+    pair.carry()
+    assert pair.alice.single(stream, b"") is None
+    assert pair.alice.single(stream, bytes(INITIAL_WINDOW + 1)) is None
+    assert pair.alice.single(stream + 2, b"nobody's") is None
+    pair.alice.end(stream)
+    pair.carry()
+    assert pair.alice.single(stream, b"after the end") is None
+    pair.alice.close()
+    assert pair.alice.single(stream, b"after the close") is None
