@@ -12,7 +12,7 @@ from typing import NamedTuple
 from nzcore.base.errors import UsageError
 from nzcore.base.instant import Instant
 from nzcore.kernel.policy import Backoff, Restart, Strategy
-from nzcore.kernel.registry import Registry
+from nzcore.kernel.registry import Registry, has_dependants
 from nzcore.kernel.service import ServiceSpec
 from nzcore.kernel.states import ALIVE, RESTING, Change, Signal, State, next_state
 
@@ -127,9 +127,7 @@ class Director:
             if cell.spec.essential:
                 raise UsageError("kernel.essential", service=name)
             if users:
-                raise UsageError(
-                    "kernel.has-dependants", f"{name!r} is required by {', '.join(users)}", dependants=users
-                )
+                raise has_dependants(name, users)
         self._lower(name, "")
         for one in users:
             self._lower(one, name)
@@ -307,22 +305,23 @@ class Director:
             else:
                 cell.goal = Goal.UP
             return True
-        if cell.state in (State.STARTING, State.RUNNING) and not any(
-            self.cells[one].state in ALIVE and self.cells[one].goal is not Goal.UP
-            for one in self.registry.all_dependants(
-                name
-            )  # through dead ones, too: what is left of a chain keeps its order
-        ):
+        if cell.state in (State.STARTING, State.RUNNING) and not self._must_outlast(name):
             self._move(name, Signal.HALT)
             self._actions.append(Halt(name))
             return True
         return False
 
+    def _must_outlast(self, name: str) -> bool:
+        """Whether dependants have still to end before it; through dead ones, too: what is left of a chain keeps its
+        order."""
+        users = map(self.cells.__getitem__, self.registry.all_dependants(name))
+        return any(cell.state in ALIVE and cell.goal is not Goal.UP for cell in users)
+
     def _may_launch(self, name: str) -> bool:
-        requires = self.cells[name].spec.requires
-        return all(
-            self.cells[one].state is State.RUNNING and self.cells[one].goal is Goal.UP for one in requires
-        ) and not any(name in batch for batch in self._batches)
+        if any(name in batch for batch in self._batches):
+            return False
+        required = map(self.cells.__getitem__, self.cells[name].spec.requires)
+        return all(cell.state is State.RUNNING and cell.goal is Goal.UP for cell in required)
 
     def _is_ending(self, name: str) -> bool:
         cell = self.cells[name]

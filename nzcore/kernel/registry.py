@@ -3,7 +3,7 @@
 Knows policies and order only: nothing runs here.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from nzcore.base.errors import UsageError
 from nzcore.kernel.service import ServiceSpec
@@ -49,16 +49,15 @@ class Registry:
 
     def remove(self, name: str) -> None:
         """*Raises* UsageError `kernel.unknown-service`, `kernel.has-dependants`."""
-        self[name]
-        if users := self._dependants[name]:
-            raise UsageError("kernel.has-dependants", f"{name!r} is required by {', '.join(users)}", dependants=users)
+        if users := self.dependants(name):
+            raise has_dependants(name, users)
         self._take(
             {key: spec for key, spec in self._specs.items() if key != name}, tuple(n for n in self._order if n != name)
         )
 
     def dependants(self, name: str) -> tuple[str, ...]:
-        """Who requires it directly, in start order."""
-        return self._dependants[name]
+        """Who requires it directly, in start order. *Raises* UsageError `kernel.unknown-service`."""
+        return self._dependants[self[name].name]
 
     def all_dependants(self, name: str) -> tuple[str, ...]:
         """Who requires it directly or through others, in start order."""
@@ -77,12 +76,12 @@ class Registry:
 
     def _closure(self, name: str, edges: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
         found: set[str] = set()
-        heap = list(edges(name))
-        while heap:
-            one = heap.pop()
+        ahead = list(edges(name))
+        while ahead:
+            one = ahead.pop()
             if one not in found:
                 found.add(one)
-                heap.extend(edges(one))
+                ahead.extend(edges(one))
         return tuple(key for key in self._order if key in found)
 
     def _take(self, specs: dict[str, ServiceSpec], order: tuple[str, ...]) -> None:
@@ -93,6 +92,11 @@ class Registry:
             for below in specs[name].requires:
                 users[below].append(name)
         self._dependants = {name: tuple(found) for name, found in users.items()}
+
+
+def has_dependants(name: str, users: Sequence[str]) -> UsageError:
+    """The refusal to take a service away from `users`, who require it."""
+    return UsageError("kernel.has-dependants", f"{name!r} is required by {', '.join(users)}", dependants=users)
 
 
 def _start_order(specs: dict[str, ServiceSpec]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from nzcore.kernel.bus import Bus
 from nzcore.kernel.director import Director, Goal, Launch
 from nzcore.kernel.incarnation import Incarnation, describe
 from nzcore.kernel.policy import Backoff, Restart, Strategy
+from nzcore.kernel.registry import has_dependants
 from nzcore.kernel.service import Service, ServiceSpec
 from nzcore.kernel.states import RESTING, State
 
@@ -147,8 +148,8 @@ class Supervisor:
 
         *Raises* UsageError `kernel.unknown-service`, or `kernel.has-dependants` while another service requires it.
         """
-        if users := self._director.registry.dependants(self._director.registry[name].name):
-            raise UsageError("kernel.has-dependants", f"{name!r} is required by {', '.join(users)}", dependants=users)
+        if users := self._director.registry.dependants(name):
+            raise has_dependants(name, users)
         await self.stop_service(name, force=True)
         self._director.remove(name)
         del self._services[name]
@@ -197,6 +198,7 @@ class Supervisor:
 
     @property
     def healthy(self) -> bool:
+        """Whether there is no problem."""
         return not self.problems()
 
     def problems(self) -> tuple[str, ...]:
