@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from nzcore.base.errors import NzError
+from nzcore.base.units import size
 from nzcore.control.node_ops import Check
 from nzcore.ipc.path import socket_path
 from nzcore.node import config
@@ -64,6 +65,7 @@ def _home_checks(home: Home) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "settings", lambda: _settings(home)
     yield "certificate", lambda: _certificate(home)
     yield "vault", lambda: _vault(home)
+    yield "store file", lambda: _store_file(home)
     yield "network", lambda: _network(home)
     yield "log", lambda: _log(home)
     yield "disk", lambda: _disk(home)
@@ -145,6 +147,16 @@ def _vault(home: Home) -> str:
         if problem := permissions_problem(path):
             raise _Finding(problem, _private_hint(path))
     return f"sealed under a {'key file' if lock == 'key-file' else lock}"
+
+
+def _store_file(home: Home) -> str:
+    """Whether it is there; a node that runs reads what it holds."""
+    home.require_store()
+    if not os.path.lexists(home.database):
+        return "none yet: the first start makes it"
+    if problem := permissions_problem(home.database):
+        raise _Finding(problem, _private_hint(home.database))
+    return f"{size(home.database.stat().st_size)}, sealed"
 
 
 def _private_hint(path: Path) -> str:

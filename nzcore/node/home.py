@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from nzcore.base.errors import UnavailableError
+from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.store.files import read, require_private
 
 FOLDER_MODE = 0o700
@@ -53,7 +53,8 @@ class Home:
 
     @property
     def place(self) -> Path:
-        """32 random bytes, written once: by their inode and change time the node knows its own files again."""
+        """32 random bytes, written once there is a store: by their inode and change time the node knows its own files
+        again."""
         return self.path / "place"
 
     @property
@@ -108,6 +109,30 @@ class Home:
             message = f"{self.certificate} is missing: an `init` did not finish, or the file was removed"
             hint = "restore the file, or empty the folder and make the node again with `nzcore init --recover`"
             raise UnavailableError("node.damaged-home", message, hint=hint, path=str(self.certificate))
+
+    def require_store(self) -> None:
+        """*Raises* UnavailableError `node.missing-store` where a store was made and is gone. An empty one in its place
+        would look like a node that is well and has never had a peer.
+
+        `place` is the witness: it is written once, after the first store is on the disk. So a crash between making the
+        home and making the store, or between the two files, leaves a home that starts.
+        """
+        if os.path.exists(self.place) and not os.path.lexists(self.database):
+            message = f"{self.database} is missing: it held the peers, tickets and messages, and what modules stored"
+            raise UnavailableError("node.missing-store", message, path=str(self.database))
+
+    def forget_store(self) -> None:
+        """Lets the next start make an empty store in the place of one that is gone; its log alone is no use.
+
+        *Raises* UsageError `node.store-exists`; UnavailableError `node.unwritable`.
+        """
+        if os.path.lexists(self.database):
+            raise UsageError("node.store-exists", f"there is a store already: {self.database}")
+        try:
+            for rest in (f"{self.database}-wal", f"{self.database}-shm", self.place):
+                Path(rest).unlink(missing_ok=True)
+        except OSError as error:
+            raise UnavailableError("node.unwritable", f"cannot remove {error.filename}: {error.strerror}") from error
 
     def read_network_secret(self) -> bytes | None:
         """The 32 bytes, or None for an open network.

@@ -18,8 +18,9 @@ def place_of(home: Home) -> bytes:
     *Raises* UnavailableError `node.unwritable`.
     """
     try:
+        store = home.database.stat()  # before all: where there is a place, there was a store (`Home.require_store`)
         mark = _mark(home.place)
-        here, store = home.place.stat(), home.database.stat()
+        here = home.place.stat()
     except OSError as error:
         raise UnavailableError("node.unwritable", f"cannot use {home.place}: {error.strerror}") from error
     numbers = (here.st_ino, here.st_ctime_ns, store.st_ino)

@@ -50,14 +50,20 @@ def run_node(
     listen: tuple[str, ...] = (),
     public: bool = False,
     mdns: bool = True,
+    empty_store: bool = False,
 ) -> int:
     """Runs the node of `home` until SIGTERM, SIGINT or `node.stop`; 0 when it has stopped in good order.
 
     `on_event` gets `{"event": "ready", "node", "listen"}` first, then `{"event": topic, "at", "value"}` for each event
     of the bus; it must not wait. `listen`, `public` and `mdns=False` overrule the settings for this run.
-    *Raises* UnavailableError `store.home-busy`, `node.not-ready` and as `opened`; UsageError `store.wrong-passphrase`.
+    `empty_store`: begin with an empty store where the old one is gone.
+    *Raises* UnavailableError `store.home-busy`, `node.not-ready`, `node.missing-store` and as `opened`; UsageError
+    `store.wrong-passphrase`, `node.store-exists`.
     """
     with opened(Home(home), passphrase, lambda net: _overrule(net, listen, public, mdns)) as node:
+        if empty_store:
+            node.home.forget_store()
+        node.home.require_store()
         try:
             trio.run(partial(_supervise, node, on_event), strict_exception_groups=True)
         except BaseExceptionGroup as group:
@@ -125,8 +131,13 @@ def services_of(node: Node) -> list[Service]:
     """The services of a node that is a process of its own."""
     bridge = BridgeService()
     monitor = MonitorService(node.bus, node.home.path, node.config.monitor)
+
+    def open_store() -> Database:
+        node.home.require_store()  # also when the service is started again, under a node that runs
+        return Database(node.home.database, node.identity.data_key, bridge.bridge)
+
     store = StoreService(
-        lambda: Database(node.home.database, node.identity.data_key, bridge.bridge),
+        open_store,
         # The supervisor restarts the bridge alone; a store on the old one would look well until its next check.
         wait_lost=lambda: bridge.bridge.wait_down(),
     )

@@ -87,8 +87,10 @@ def disk_error(error: Exception, otherwise: str) -> NzError:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # Never made here: SQLite would put an empty file, for others to read, into the place of one that is gone.
+    place = f"{path.absolute().as_uri()}?mode=rw"
     # Used from one thread at a time, but inline stores may be closed from another than they were opened in.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")  # we store none; damage may show some
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     connection.execute("PRAGMA trusted_schema = OFF")

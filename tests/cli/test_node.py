@@ -15,7 +15,7 @@ from nzcore.cli.output import Line
 from nzcore.cli.spawn import own_command, own_environment, wait_for_end
 from nzcore.store.lock import holder
 
-from .conftest import WAIT_S, Ended, Run, make_home, spawn
+from .conftest import WAIT_S, Ended, Run, make_home, spawn, start_node
 from .terminal import Terminal
 
 pytestmark = pytest.mark.real
@@ -305,6 +305,29 @@ def test_a_damaged_home_is_one_sentence_and_a_hint(tmp_path: Path) -> None:
         assert ended.error["code"] not in ("cli.bug", "cli.not-ready")
         assert ended.error["hint"]
         path.write_bytes(good)
+
+
+def test_a_store_that_is_gone_is_told_and_an_empty_one_is_meant(run: Run, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    start_node(home, "forgetful")
+    (home / "store.db").unlink()
+    ended = run("--home", home, "--json", "service", "restart", "store", "--force")  # not even under a running node
+    assert ended.code == 1
+    assert "store file" in run("--home", home, "doctor").out
+    assert run("--home", home, "down").code == 0
+    assert not (home / "store.db").exists()
+    for words in (("up",), ("up", "-d")):
+        ended = run("--home", home, "--json", *words)
+        assert (ended.code, ended.error["code"]) == (1, "node.missing-store")
+        assert "nzcore up --empty-store" in ended.error["hint"]
+    found = {one["check"]: one for one in run("--home", home, "--json", "doctor").json}
+    assert not found["store file"]["ok"]
+    local = ("--listen", "tcp://127.0.0.1:0", "--no-mdns")
+    assert spawn("--home", str(home), "up", "-d", "--empty-store", *local).code == 0
+    assert run("--home", home, "doctor").code == 0
+    assert run("--home", home, "down").code == 0
+    ended = spawn("--home", str(home), "--json", "up", "-d", "--empty-store", *local)
+    assert (ended.code, ended.error["code"]) == (1, "node.store-exists")
 
 
 def test_a_node_that_hangs_is_a_timeout(run: Run, home: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from nzcore.base.errors import UnavailableError
-from nzcore.cli.commands.up import Net, _with_cause
+from nzcore.cli.commands.up import Wanted, _with_cause
 from nzcore.cli.names import delivery_ids
 from nzcore.cli.session import Session
 
@@ -280,10 +280,11 @@ def test_a_public_address_needs_to_be_meant(run: Run, tmp_path: Path) -> None:
     assert "8.8.8.8" in ended.error["message"]
 
 
-def test_what_up_was_told_of_the_network_is_told_to_the_detached_one() -> None:
-    net = Net(("tcp://127.0.0.1:1", "tcp://[::1]:2"), public=True, mdns=False)
-    assert net.words() == ["--listen", "tcp://127.0.0.1:1", "--listen", "tcp://[::1]:2", "--public", "--no-mdns"]
-    assert Net((), public=False, mdns=True).words() == []
+def test_what_up_was_told_is_told_to_the_detached_one() -> None:
+    wanted = Wanted(("tcp://127.0.0.1:1", "tcp://[::1]:2"), public=True, mdns=False)
+    assert wanted.words() == ["--listen", "tcp://127.0.0.1:1", "--listen", "tcp://[::1]:2", "--public", "--no-mdns"]
+    assert Wanted((), public=False, mdns=True).words() == []
+    assert Wanted((), public=False, mdns=True, empty_store=True).words() == ["--empty-store"]
 
 
 def test_a_failed_start_has_the_hint_of_its_cause() -> None:

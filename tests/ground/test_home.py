@@ -93,9 +93,11 @@ def test_what_is_safe_to_delete_may_be_deleted_from_a_stopped_home(home):
     assert json.loads(nzcore(home, "identity", "show", "--json")) == before
 
 
-@pytest.mark.parametrize("name", ["vault", "vault.key"])
+@pytest.mark.parametrize("name", ["certificate", "vault", "vault.key", "store.db"])
 def test_without_a_file_that_is_not_safe_to_delete_the_node_refuses_in_a_sentence(home, name):
     assert not table()[name].safe_to_delete
+    nzcore(home, "up", "-d")
+    nzcore(home, "down")
     (home / name).unlink()
     done = subprocess.run([COMMAND, "--home", str(home), "up", "--json"], capture_output=True, text=True, timeout=60)
     assert done.returncode != 0

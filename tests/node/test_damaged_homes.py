@@ -27,7 +27,7 @@ WORDS = "abandon " * 23 + "art"
 COMMAND = str(Path(sys.executable).with_name("nzcore"))
 
 
-def start(home: Home, passphrase: str | None = None) -> str:
+def start(home: Home, passphrase: str | None = None, *, empty_store: bool = False) -> str:
     """`ready`, or the code of the one error; a node that starts is stopped at once."""
 
     def on_event(event: dict[str, Any]) -> None:
@@ -35,7 +35,7 @@ def start(home: Home, passphrase: str | None = None) -> str:
             os.kill(os.getpid(), signal.SIGTERM)
 
     try:
-        assert run_node(home.path, passphrase=passphrase, on_event=on_event) == 0
+        assert run_node(home.path, passphrase=passphrase, on_event=on_event, empty_store=empty_store) == 0
     except NzError as error:
         said = error
     else:
@@ -119,6 +119,33 @@ def test_a_damaged_file_is_one_sentence_or_no_hindrance(
     damage(home.path / name)
     assert start(home) == expected
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_store_that_is_gone_does_not_begin_anew_in_silence(home: Home) -> None:
+    assert start(home) == "ready"
+    home.database.unlink()
+    assert start(home) == "node.missing-store"
+    assert not home.database.exists()
+    assert start(home, empty_store=True) == "ready"
+    assert start(home) == "ready"
+    assert start(home, empty_store=True) == "node.store-exists"  # what is there is not emptied
+    assert start(home) == "ready"
+
+
+def test_the_rest_of_a_store_that_is_gone_does_not_hinder_an_empty_one(home: Home) -> None:
+    assert start(home) == "ready"
+    home.database.rename(home.path / "store.db-wal")
+    assert start(home) == "node.missing-store"
+    assert start(home, empty_store=True) == "ready"
+
+
+@pytest.mark.parametrize("lost", [("store.db", "place"), ("place",), ()])
+def test_a_crash_between_two_files_leaves_a_home_that_starts(home: Home, lost: tuple[str, ...]) -> None:
+    """The store is made before its witness, both at the first start: these are all the states between."""
+    assert start(home) == "ready"
+    for name in lost:
+        (home.path / name).unlink()
+    assert start(home) == "ready"
 
 
 def test_after_every_refusal_the_home_is_as_free_as_before(home: Home) -> None:

@@ -47,6 +47,8 @@ def test_nothing_is_found_in_a_good_home(home: Home) -> None:
         (lambda home: home.config.write_text("[log]\nlevel = 3"), {"settings", "disk", "inbox"}),
         (lambda home: home.config.write_text("[channels]\nkeepalive_s = 100"), {"settings", "disk", "inbox"}),
         (lambda home: home.config.write_text("[monitor]\nmin_free_bytes = 9000000000000000000"), {"disk"}),
+        (lambda home: home.place.touch(), {"store file"}),
+        (lambda home: (home.database.touch(), home.database.chmod(0o644)), {"store file"}),
         (lambda home: home.network_secret.write_text("x"), {"network"}),
         (lambda home: home.config.write_text(f"[files]\ninbox_dir = '{home.path}/run/in'"), {"inbox"}),
         (lambda home: home.path.with_name(f"{home.path.name}-inbox").symlink_to(home.path), {"inbox"}),

@@ -73,3 +73,4 @@ def test_a_home_without_a_store_has_no_place_yet(home):
     home.database.unlink()
     with pytest.raises(UnavailableError, match="cannot use"):
         place_of(home)
+    assert not home.place.exists()

@@ -117,6 +117,24 @@ async def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert (await refusal(tmp_path / "nowhere" / "store.db")).code == "store.cannot-open"
 
 
+async def test_a_scrub_of_a_database_that_is_gone_makes_none(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with AsyncioBridge() as bridge, Database(path, KEY, bridge) as kv:
+        await kv.put("notes", "one", b"value")
+        path.unlink()
+        with pytest.raises(UnavailableError) as caught:
+            await kv.verify()
+        assert caught.value.code == "store.cannot-open"
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["100%.db", "a?mode=memory#b.db", "дом.db"])
+async def test_a_database_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    await fill(tmp_path / name)
+    assert os.listdir(tmp_path) == [name]
+    await fill(tmp_path / name)
+
+
 async def test_half_made_files_of_a_crash_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "store.db.new").write_bytes(b"half")
     (tmp_path / "store.db.new-journal").write_bytes(b"half")

@@ -9,6 +9,13 @@ REASONS = {
         "a file of the home is missing or damaged",
         "restore the home from a copy, or make the same node again with `nzcore init --recover`",
     ),
+    "missing-store": Reason(
+        "the node's store is gone",
+        "restore store.db from a copy of the home; or begin with an empty one: nzcore up --empty-store",
+    ),
+    "store-exists": Reason(
+        "there is a store already, and it is not replaced by an empty one", "leave --empty-store out"
+    ),
     "unwritable": Reason("a file or folder of the home cannot be written", "check its owner, its mode and the disk"),
     "damaged-config": Reason(
         "config.toml cannot be read as settings", "mend the named place, or remove the file to return to the defaults"

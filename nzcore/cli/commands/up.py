@@ -44,10 +44,17 @@ _REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
 )
 @click.option("--public", is_flag=True, help="Listen on addresses too that the internet reaches.")
 @click.option("--no-mdns", is_flag=True, help="Don't show the node on the local network.")
+@click.option("--empty-store", is_flag=True, help="Begin with an empty store where the old one is gone.")
 @passphrase_option("File whose first line is the passphrase (- for standard input); asked for if not given.")
 @click.pass_obj
 def command(
-    session: Session, detach: bool, listen: tuple[str, ...], public: bool, no_mdns: bool, passphrase_file: str | None
+    session: Session,
+    detach: bool,
+    listen: tuple[str, ...],
+    public: bool,
+    no_mdns: bool,
+    empty_store: bool,
+    passphrase_file: str | None,
 ) -> int:
     """Run the node.
 
@@ -57,22 +64,26 @@ def command(
     --listen, --public and --no-mdns hold for this run; `nzcore config set net.listen` and the like for all.
     """
     session.home.require()
+    if not empty_store:
+        session.home.require_store()  # before anybody is asked for a passphrase
     passphrase = unlock(session, passphrase_file)
-    net = Net(listen, public, not no_mdns)
-    return _detached(session, passphrase, net) if detach else _foreground(session, passphrase, net)
+    wanted = Wanted(listen, public, not no_mdns, empty_store)
+    return _detached(session, passphrase, wanted) if detach else _foreground(session, passphrase, wanted)
 
 
-class Net(NamedTuple):
-    """What the line says of the network, for this run."""
+class Wanted(NamedTuple):
+    """What the line says of this run."""
 
     listen: tuple[str, ...]
     public: bool
     mdns: bool
+    empty_store: bool = False
 
     def words(self) -> list[str]:
         """The same as options."""
         named = [word for address in self.listen for word in ("--listen", address)]
-        return [*named, *["--public"] * self.public, *["--no-mdns"] * (not self.mdns)]
+        flags = (("--public", self.public), ("--no-mdns", not self.mdns), ("--empty-store", self.empty_store))
+        return [*named, *(flag for flag, said in flags if said)]
 
 
 def _address(ctx: click.Context, param: click.Parameter, text: str) -> str:
@@ -84,13 +95,13 @@ def _address(ctx: click.Context, param: click.Parameter, text: str) -> str:
         raise click.BadParameter(f"{text!r}: {error.message}; write tcp://host:port", ctx, param) from None
 
 
-def _foreground(session: Session, passphrase: str | None, net: Net) -> int:
+def _foreground(session: Session, passphrase: str | None, wanted: Wanted) -> int:
     from nzcore.node.run import run_node
 
     _stop_on_hangup()
     printer = Printer(as_json=session.json)
     try:
-        return run_node(session.home.path, passphrase=passphrase, on_event=printer.put, **net._asdict())
+        return run_node(session.home.path, passphrase=passphrase, on_event=printer.put, **wanted._asdict())
     except UnavailableError as error:
         if error.code == "node.not-ready":
             raise _with_cause(error) from error
@@ -175,14 +186,14 @@ def _stop_on_hangup() -> None:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
 
-def _detached(session: Session, passphrase: str | None, net: Net) -> int:
+def _detached(session: Session, passphrase: str | None, wanted: Wanted) -> int:
     """Starts `up` as a session of its own, hands it the passphrase by pipe, and waits until it is ready."""
     from nzcore.cli.spawn import own_command, own_environment
 
     home = session.home
     home.make_folders()
     complaints = home.logs / "stderr.log"
-    line = [*own_command(), "--home", str(home.path), "--json", "up", *net.words()]
+    line = [*own_command(), "--home", str(home.path), "--json", "up", *wanted.words()]
     if passphrase is not None:
         line += ["--passphrase-file", "-"]
     handle = os.open(complaints, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
