@@ -14,10 +14,11 @@ from nzcore.base.scopes import Scope
 from nzcore.codec.frames import pack, unpack
 from nzcore.codec.types import builtins, convert
 from nzcore.crypto.random import random_bytes
-from nzcore.kernel import Bus, Service
+from nzcore.kernel import Bus
 from nzcore.net.manager import ChannelManager, read_all
 from nzcore.net.stream import Stream
 from nzcore.node.peers import PeerBook
+from nzcore.node.services import DoorService
 from nzcore.store.kv import KV, Delete, Put
 
 PROTOCOL = "/nz/message/1"
@@ -185,20 +186,11 @@ def _obeyed(character: str) -> bool:
     return character in _MARKS or (unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t")
 
 
-class MessagesService(Service):
+class MessagesService(DoorService):
     """Receives messages from peers."""
 
     name = "messages"
     summary = "receives messages from peers"
-    requires = ("net",)
 
     def __init__(self, messages: Messages) -> None:
-        self._messages = messages
-
-    async def start(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        shut = self._messages.open()
-        try:
-            task_status.started()
-            await trio.sleep_forever()
-        finally:
-            shut()
+        super().__init__(messages.open)

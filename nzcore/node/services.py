@@ -110,6 +110,24 @@ class StoreService(Service):
         await self.kv.get("node", "check")
 
 
+class DoorService(Service):
+    """Lets peers use a protocol for as long as it runs."""
+
+    requires = ("net",)
+
+    def __init__(self, open_door: Callable[[], Callable[[], None]]) -> None:
+        """`open_door` begins to serve the protocol; what it returns ends that."""
+        self._open = open_door
+
+    async def start(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        shut = self._open()
+        try:
+            task_status.started()
+            await trio.sleep_forever()
+        finally:
+            shut()
+
+
 SAVE_AGAIN_S = 10.0
 """Seconds before what could not be written is tried again."""
 

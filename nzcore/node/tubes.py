@@ -14,9 +14,9 @@ from nzcore.base.errors import PeerError, UnavailableError, UsageError
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.crypto.random import random_bytes
-from nzcore.kernel import Service
 from nzcore.net.manager import ChannelManager
 from nzcore.net.stream import Stream
+from nzcore.node.services import DoorService
 
 PROTOCOL = "/nz/pipe/1"
 MAX_TUBES = 64
@@ -178,20 +178,11 @@ def check_name(name: str) -> str:
     return name
 
 
-class PipesService(Service):
+class PipesService(DoorService):
     """Joins pipes that peers dial with those that wait for them."""
 
     name = "pipes"
     summary = "joins commands on two nodes"
-    requires = ("net",)
 
     def __init__(self, pipes: Pipes) -> None:
-        self._pipes = pipes
-
-    async def start(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        shut = self._pipes.open()
-        try:
-            task_status.started()
-            await trio.sleep_forever()
-        finally:
-            shut()
+        super().__init__(pipes.open)
