@@ -45,10 +45,6 @@ class DiscoveryKeys:
         trust.subscribe(self._on_trust)
 
     @property
-    def is_loaded(self) -> bool:
-        return self._own is not None
-
-    @property
     def own(self) -> DiscoveryKey:
         """This node's key now; another one after somebody lost trust."""
         assert self._own is not None, "load comes first"

@@ -5,7 +5,7 @@ HELLO carries the key when a channel opens; this is for channels that are open w
 
 import trio
 
-from nzcore.base.errors import NzError, PeerError
+from nzcore.base.errors import NzError
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.crypto.secrets import KEY_BYTES
@@ -48,8 +48,6 @@ class KeyExchange:
 
     def _take(self, peer: NodeId, key: bytes) -> bytes:
         """*Raises* PeerError `discovery.bad-key`, which resets the stream."""
-        if len(key) != KEY_BYTES:
-            raise PeerError("discovery.bad-key", size=len(key))
         self._keys.learn(peer, key)
         return b""
 

@@ -27,8 +27,6 @@ PLACE_NAME = "place"
 """Name of the one entry that is no ticket: where the tickets were written."""
 
 MAX_TICKETS = 256
-MAX_TTL_S = 30 * 86_400
-MAX_USES = 1000
 REMEMBERED_S = 86_400.0
 """Seconds for which an expired ticket is still told from one that never was."""
 

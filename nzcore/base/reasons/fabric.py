@@ -8,7 +8,6 @@ REASONS = {
         "not a topic or pattern", "topics are dotted words, as in chat.room; `*` is one word, `**` any"
     ),
     "bad-operation": Reason("not the name of an operation", "give it as SERVICE.OPERATION"),
-    "bad-address": Reason("not an address of a service", "give it as SERVICE.OPERATION@PEER"),
     "bad-key": Reason("an idempotency key has 1 to 128 characters", "use a short text that is new for each request"),
     "bad-deadline": Reason("a deadline is more than 0 and at most 3,600 seconds", "give the seconds to wait"),
     "bad-body": Reason("not a body", "texts, numbers, bytes, true, false, null; lists and maps with text keys, 7 deep"),

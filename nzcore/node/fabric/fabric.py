@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 import trio
 
-from nzcore.base.errors import PeerError, UsageError
+from nzcore.base.errors import PeerError
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.control.table import OPERATIONS
@@ -88,13 +88,6 @@ class Fabric:
     ) -> object:
         """As `Calls.request`."""
         return await self.calls.request(node, operation, body, deadline_s=deadline_s, key=key)
-
-    async def request_at(self, address: str, body: object, *, deadline_s: float, key: str | None = None) -> object:
-        """As `request`, to `SERVICE.OPERATION@PEER`. *Raises* also UsageError `fabric.bad-address`, `node.*-peer`."""
-        operation, found, peer = address.partition("@")
-        if not found or not peer:
-            raise UsageError("fabric.bad-address", address=address[:256])
-        return await self.request(self._peers.find(peer), operation, body, deadline_s=deadline_s, key=key)
 
     def answer(self, operation: str, handler: Handler, scope: Scope) -> Callable[[], None]:
         """As `Calls.answer`."""

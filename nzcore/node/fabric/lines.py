@@ -33,7 +33,7 @@ class FabricTrouble(NamedTuple):
 
 
 class Lines:
-    """The table of lines. `on_up`, `on_down` and `on_event` are whoever's task it is to act."""
+    """The table of lines. Whoever has to act puts what it does into `on_up`, `on_down`, `on_event`."""
 
     def __init__(self, channels: ChannelManager, bus: Bus, patterns: Callable[[], Mapping[str, bool]]) -> None:
         """`patterns`: what each new line subscribes to."""
@@ -72,7 +72,7 @@ class Lines:
         """Keeps a line on each channel until cancelled; `nursery` has all tasks."""
         self._nursery = nursery
         nursery.start_soon(self.deadlines.run)
-        shut = self._channels.serve(FABRIC, self._accept, Scope.CONNECT)
+        shut = self._channels.serve(FABRIC, self._live, Scope.CONNECT)
         try:
             async with self._bus.subscribe("channel.opened", capacity=WATCHED, overflow="drop_oldest") as opened:
                 self._tend()
@@ -117,9 +117,6 @@ class Lines:
                 await trio.sleep(AGAIN.delay(streak, lambda: 0.5))
         finally:
             self._opening.discard(link)
-
-    async def _accept(self, stream: Stream) -> None:
-        await self._live(stream)
 
     async def _live(self, stream: Stream) -> None:
         """One line from its first byte to its last; a crash boundary of what is done on it."""

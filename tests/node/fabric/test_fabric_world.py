@@ -49,10 +49,6 @@ async def test_a_request_is_answered_by_the_handler_of_the_other_node(autojump_c
         end = bob.node.fabric.answer("maths.double", double, Scope.MESSAGE)
         answer = await alice.node.fabric.request(bob.id, "maths.double", 21, deadline_s=5)
         assert answer == {"from": alice.id.text, "twice": 42}
-        assert await alice.node.fabric.request_at("maths.double@bob", 4, deadline_s=5) == {
-            "from": alice.id.text,
-            "twice": 8,
-        }
         end()
         with pytest.raises(PeerError) as caught:
             await alice.node.fabric.request(bob.id, "maths.double", 21, deadline_s=5)
