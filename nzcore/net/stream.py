@@ -197,6 +197,22 @@ class Stream(trio.abc.HalfCloseableStream):
         if not self._ended:
             raise StreamLost(self._error, stream=self.id)
 
+    async def read_until(self, is_done: Callable[[], bool]) -> None:
+        """Reads the wire in the calling task while nobody else does; for who waits for what a `feed` will bring.
+
+        Returns when `is_done`, and at any time before: at once where somebody reads already, or after `interrupt`.
+        """
+        if self._reader is not None:
+            if self._reader.is_free:
+                await self._reader.lead(is_done)
+            else:
+                self._reader.offered = True
+
+    def interrupt(self) -> None:
+        """Makes a task that is in `read_until` look whether it is done."""
+        if self._reader is not None:
+            self._reader.interrupt()
+
     async def aclose(self) -> None:
         """Ends the stream both ways; waits for nothing but other tasks' turn. Idempotent."""
         self.close()
