@@ -15,6 +15,7 @@ import trio
 
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.base.instant import Instant
+from nzcore.kernel.described import describe
 from nzcore.kernel.topics import check_pattern, check_topic, matches
 
 CAPACITY = 1024
@@ -297,8 +298,8 @@ class Bus:
                 except Exception as error:  # the crash boundary of handlers: reported on the bus, next event
                     self._handler_failures += 1
                     if event.topic != "bus.handler-failed":
-                        text = f"{type(error).__name__}: {error}"[:500]
-                        self.emit("bus.handler-failed", HandlerFailed(event.topic, events.subscriber, text))
+                        failure = HandlerFailed(event.topic, events.subscriber, describe(error))
+                        self.emit("bus.handler-failed", failure)
 
     def stats(self) -> BusStats:
         """Counters and the state of every open subscription."""

@@ -14,10 +14,8 @@ import trio
 
 from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.kernel.bus import Bus
+from nzcore.kernel.described import describe
 from nzcore.kernel.service import Context, Service, ServiceSpec
-
-ERROR_CHARACTERS = 500
-"""Longest text of an error that is kept: an exception's message may be as long as what it choked on."""
 
 TRACE_CHARACTERS = 8192
 """Longest traceback in a `service.<name>.crashed` event: its end, where the fault is."""
@@ -140,21 +138,6 @@ class Incarnation:
             return Outcome(halted=self._halted)
         trace = "" if isinstance(error, NzError) else "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
         return Outcome(describe(error), not self._halted, interrupt, self._halted, trace)
-
-
-def describe(error: BaseException) -> str:
-    """One line for an error; a group that a nursery wrapped around one error is that error."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(describe(one) for one in error.exceptions[:3])[:ERROR_CHARACTERS]
-    try:
-        text = str(error)
-        if isinstance(error, NzError):
-            return text[:ERROR_CHARACTERS]
-    except Exception as second:  # an exception's own __str__ is code of the service, too
-        text = f"(its text raised {type(second).__name__})"
-    return f"{type(error).__name__}: {text}"[:ERROR_CHARACTERS].removesuffix(": ")
 
 
 def _interrupted(error: BaseException | None) -> bool:

@@ -14,8 +14,9 @@ import trio
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.base.instant import Instant
 from nzcore.kernel.bus import Bus
+from nzcore.kernel.described import describe
 from nzcore.kernel.director import Director, Goal, Launch
-from nzcore.kernel.incarnation import Incarnation, describe
+from nzcore.kernel.incarnation import Incarnation
 from nzcore.kernel.policy import Backoff, Restart, Strategy
 from nzcore.kernel.registry import has_dependants
 from nzcore.kernel.service import Service, ServiceSpec

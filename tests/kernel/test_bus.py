@@ -329,6 +329,23 @@ async def test_a_raising_handler_harms_one_event_only(nursery):
     nursery.cancel_scope.cancel()
 
 
+async def test_a_handler_whose_error_has_no_text_harms_one_event_only(nursery):
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    async def handler(event: Event) -> None:
+        raise Mute
+
+    bus = Bus()
+    async with bus.subscribe("bus.handler-failed") as failures:
+        await nursery.start(lambda task_status: bus.handle("a", handler, task_status=task_status))
+        for _ in range(2):
+            bus.emit("a")
+            assert (await failures.receive()).value.error == "Mute: (its text raised RuntimeError)"
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_handler_of_failures_that_fails_does_not_echo(nursery):
     bus = Bus()
 

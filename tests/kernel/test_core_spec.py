@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from nzcore.base.reasons import kernel
-from nzcore.kernel import Backoff, Service, State, Supervisor, bus, incarnation, topics
+from nzcore.kernel import Backoff, Service, State, Supervisor, bus, described, incarnation, topics
 from nzcore.kernel.states import NEXT, Signal
 
 SPEC = Path(__file__).resolve().parents[2] / "spec" / "core.md"
@@ -37,7 +37,7 @@ def test_the_defaults_and_limits_are_as_the_specification_says():
     assert f"at most {bus.ROUTES:,} topics" in TEXT
     assert f"every {bus.BREATH}th event" in TEXT
     assert f"at most {topics.MAX_CHARACTERS} characters" in TEXT
-    assert f"at most {incarnation.ERROR_CHARACTERS} characters" in TEXT
+    assert f"at most {described.ERROR_CHARACTERS} characters" in TEXT
     assert f"at most {incarnation.TRACE_CHARACTERS:,})" in TEXT
     backoff = Backoff()
     assert f"({backoff.initial_s} s, {backoff.factor:.0f}, {backoff.max_s:.0f} s, {backoff.jitter})" in TEXT

@@ -17,6 +17,7 @@ from nzcore.codec.frames import unpack
 from nzcore.codec.types import builtins
 from nzcore.crypto.hashing import sha256
 from nzcore.kernel import Bus
+from nzcore.kernel.described import describe
 from nzcore.node.fabric.line import Line, Lost
 from nzcore.node.fabric.lines import Lines
 from nzcore.node.fabric.workers import Job, Workers
@@ -179,8 +180,7 @@ class Calls:
         except NzError as error:
             return Outcome(code=error.code, detail=error.message)
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"[:500]
-            self._bus.emit("fabric.handler-failed", HandlerFailed(operation, peer, text))
+            self._bus.emit("fabric.handler-failed", HandlerFailed(operation, peer, describe(error)))
             return Outcome(code="fabric.handler-failed")
 
 

@@ -14,6 +14,7 @@ from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.codec.frames import pack, unpack
 from nzcore.kernel import Backoff, Bus
+from nzcore.kernel.described import describe
 from nzcore.node.fabric.calls import HandlerFailed
 from nzcore.node.fabric.line import Line
 from nzcore.node.fabric.lines import Lines
@@ -290,8 +291,7 @@ class Inbox:
         except Exception as error:
             one.due = trio.current_time() + AGAIN.delay(one.tries + 1, lambda: 0.5)
             one.tries += 1
-            text = f"{type(error).__name__}: {error}"[:500]
-            self._bus.emit("fabric.handler-failed", HandlerFailed(one.topic, one.origin, text))
+            self._bus.emit("fabric.handler-failed", HandlerFailed(one.topic, one.origin, describe(error)))
         else:
             self._done(one)
 

@@ -10,6 +10,7 @@ from nzcore.base.errors import NzError, PeerError, UnavailableError
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.kernel import Backoff, Bus
+from nzcore.kernel.described import describe
 from nzcore.net.link import Link
 from nzcore.net.manager import ChannelManager
 from nzcore.net.stream import Stream, StreamLost
@@ -131,7 +132,7 @@ class Lines:
             self._bus.emit("fabric.trouble", FabricTrouble(line.peer, "the peer broke the protocol", error.code))
         except Exception as error:
             code = "channel.handler-failed"
-            self._bus.emit("fabric.trouble", FabricTrouble(line.peer, "a line failed", repr(error)[:500]))
+            self._bus.emit("fabric.trouble", FabricTrouble(line.peer, "a line failed", describe(error)))
         finally:
             line.close(code)
             self._down(line)
