@@ -22,18 +22,13 @@ from nzcore.net.tcp import TcpTransport
 from nzcore.node import config
 from nzcore.node.discovery import DiscoveryService
 from nzcore.node.dispatch import Dispatcher
-from nzcore.node.fabric.fabric import FabricService
-from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
-from nzcore.node.messages import MessagesService
-from nzcore.node.modules.service import ModulesService
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
 from nzcore.node.operations.node_handlers import EVENTS_WAITING, item_of
-from nzcore.node.pairing import PairingService
+from nzcore.node.peer_services import peer_services
 from nzcore.node.services import BridgeService, IpcService, JournalService, MonitorService, StoreService
-from nzcore.node.tubes import PipesService
 from nzcore.node.voice import mdns_over
 from nzcore.store.database import Database
 from nzcore.store.lock import HomeLock
@@ -152,13 +147,7 @@ def services_of(node: Node) -> list[Service]:
         journal,  # first, so that it hears of all others
         bridge,
         store,
-        PairingService(node.pairing, node.bus),
-        net,
-        FilesService(node.files),
-        MessagesService(node.messages),
-        PipesService(node.pipes),
-        FabricService(node.fabric, Dispatcher(node), node.trust),
-        ModulesService(node.modules, Dispatcher(node)),
+        *peer_services(node, net),
         monitor,
         IpcService(node.home, Dispatcher(node), node.bus),
         *discovery,

@@ -29,20 +29,15 @@ from nzcore.crypto.hashing import sha256
 from nzcore.net.transport import Transport
 from nzcore.node.config import Config, Net
 from nzcore.node.dispatch import Dispatcher
-from nzcore.node.fabric.fabric import FabricService
 from nzcore.node.files.inbox import inline
-from nzcore.node.files.service import FilesService
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
-from nzcore.node.messages import MessagesService
-from nzcore.node.modules.service import ModulesService
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
-from nzcore.node.pairing import PairingService
+from nzcore.node.peer_services import peer_services
 from nzcore.node.secrets import Secrets
 from nzcore.node.services import StoreService
 from nzcore.node.setup import make_secrets
-from nzcore.node.tubes import PipesService
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.store.inline import InlineKV
@@ -202,21 +197,11 @@ class WorldNode:
         node.attach(lambda: store.kv, net.listening)
         node.files.inbox.offload = inline
         node.modules.offload = inline
-        services = [
-            store,
-            PairingService(node.pairing, node.bus),
-            net,
-            FilesService(node.files),
-            MessagesService(node.messages),
-            PipesService(node.pipes),
-            FabricService(node.fabric, Dispatcher(node), node.trust),
-            ModulesService(node.modules, Dispatcher(node)),
-        ]
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(self._note, node)
-                    await node.run(services, on_ready=task_status.started)
+                    await node.run([store, *peer_services(node, net)], on_ready=task_status.started)
                     nursery.cancel_scope.cancel()
         finally:
             node.modules.forget()
