@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import trio
+from msgspec import structs
 
 from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.control.module_ops import CapabilityInfo, ModuleDetails, ModuleInfo, ModuleRemoved, ModuleState
@@ -140,7 +141,7 @@ class Modules:
         async with self._changing:
             pin = self._known(name)
             self._check_unneeded(name)
-            await self._pins.put(name, _disabled(pin))
+            await self._pins.put(name, structs.replace(pin, enabled=False))
             await self._halt(name)
         return await self.show(name)
 
@@ -364,17 +365,6 @@ def _readable(name: str, found: Found | None) -> Snapshot:
     if found.snapshot is None:
         raise found.error or UsageError("module.unknown")
     return found.snapshot
-
-
-def _disabled(pin: Pin) -> Pin:
-    return Pin(
-        version=pin.version,
-        enabled=False,
-        capabilities=pin.capabilities,
-        requires=pin.requires,
-        files=pin.files,
-        enabled_at=pin.enabled_at,
-    )
 
 
 def _facts(service: ModuleService | None) -> dict[str, object]:
