@@ -49,13 +49,14 @@ class Wire:
             self.events += [[at, *readable(event)] for event in events]
 
     def _record(self, side: Channel) -> None:
-        read = side._read_frames
+        incoming, plaintexts = side._incoming, self._plaintexts
 
-        def recording(plaintext: bytes, events: list[tuple[object, ...]], now: Instant) -> None:
-            self._plaintexts.append(plaintext)
-            read(plaintext, events, now)
+        class Recording:
+            def read(self, plaintext: bytes, events: list[tuple[object, ...]], now: Instant) -> bool:
+                plaintexts.append(plaintext)
+                return incoming.read(plaintext, events, now)
 
-        setattr(side, "_read_frames", recording)  # noqa: B010 - the type checker knows it as a method
+        setattr(side, "_incoming", Recording())  # noqa: B010 - the type checker knows what else it is
 
 
 def _fix_randomness(side: Channel) -> None:

@@ -11,18 +11,16 @@ from nzcore.base.errors import PeerError, UsageError
 from nzcore.base.instant import Instant
 from nzcore.proto.channel import frames
 from nzcore.proto.channel.answers import Answers
-from nzcore.proto.channel.codes import SILENT, code_of, wire_of
+from nzcore.proto.channel.codes import SILENT, wire_of
 from nzcore.proto.channel.config import DETAIL_BYTES, ChannelConfig
 from nzcore.proto.channel.events import Event, Events, Statistics
-from nzcore.proto.channel.frames import HEADER, HEADER_BYTES
-from nzcore.proto.channel.hello import Hello, encode_hello, read_hello
+from nzcore.proto.channel.hello import Hello, encode_hello
+from nzcore.proto.channel.incoming import Incoming
 from nzcore.proto.channel.liveness import Liveness
 from nzcore.proto.channel.records import RecordReader, RecordWriter
 from nzcore.proto.channel.rekey import Rekey
 from nzcore.proto.channel.streams import NEXT, StreamRecord, Streams, Turn
 from nzcore.proto.noise.kernel import Transport
-
-_DATA, _unpack_header = frames.DATA, HEADER.unpack_from
 
 
 class Channel:
@@ -55,18 +53,9 @@ class Channel:
         self._records = self._streams.records  # the same dict: one attribute less on hot paths
         self._answers = Answers(self.config.resets)
         self._life = Liveness(self.config, now)
-        self._greeted = self.is_silent = False
+        self._incoming = Incoming(self._streams, self._answers, self._writer, self._rekey, self._life, self._on_close)
+        self.is_silent = False
         """Nothing more is sent: the other side closed the channel, or what it sends can't be believed any more."""
-        self._handlers = {
-            frames.PAD: self._on_pad,
-            frames.OPEN: self._on_open,
-            frames.CREDIT: self._on_credit,
-            frames.END: self._on_end,
-            frames.RESET: self._on_reset,
-            frames.PING: self._on_ping,
-            frames.PONG: self._on_pong,
-            frames.CLOSE: self._on_close,
-        }
         if hello is not None:
             self._writer.frame(frames.HELLO, 0, encode_hello(hello))
 
@@ -81,8 +70,7 @@ class Channel:
         try:
             single = self._reader.open_single(data)
             for plaintext in self._reader.open(data) if single is None else (single,):
-                self._read_frames(plaintext, events, now)
-                if self.is_silent:
+                if not self._incoming.read(plaintext, events, now):
                     return events
             if self._rekey.due(now):
                 self._rekey.start(now)
@@ -269,104 +257,11 @@ class Channel:
             rtt_s=self._life.rtt,
         )
 
-    # Frames.
-
-    def _read_frames(self, plaintext: bytes, events: Events, now: Instant) -> None:
-        at, end = 0, len(plaintext)
-        if not self._greeted and plaintext[0] != frames.CLOSE:  # a refusal comes without a greeting
-            hello, at = read_hello(plaintext)
-            events.append((Event.HELLO, hello))
-            self._greeted = True
-        records = self._records
-        while at < end:
-            if end - at < HEADER_BYTES:
-                raise PeerError("channel.bad-frame")
-            kind, number, size = _unpack_header(plaintext, at)
-            at += HEADER_BYTES
-            stop = at + size
-            if stop > end or (kind == _DATA and not size):
-                raise PeerError("channel.bad-frame")
-            if kind == _DATA:
-                stream = records.get(number) or self._streams.known(number)
-                if stream is not None:
-                    if size > stream.receivable:
-                        raise PeerError("channel.over-credit", stream=number, size=size)
-                    stream.receivable -= size
-                    if not (stream.local or stream.remote) or stream.hear(Turn.DATA):
-                        events.append((Event.DATA, number, plaintext[at:stop]))
-            elif kind == frames.REKEY:
-                if number or stop != end:
-                    raise PeerError("channel.bad-frame")
-                if self._rekey.receive(plaintext[at:stop], now):
-                    events.append((Event.REKEYED, self._rekey.count))
-            else:
-                handler = self._handlers.get(kind)
-                if handler is None:
-                    raise PeerError("channel.bad-frame", kind=kind)
-                handler(number, plaintext[at:stop], events, now)
-                if self.is_silent:
-                    return
-            at = stop
-
-    def _on_pad(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        if number:  # padding hides sizes and means nothing
-            raise PeerError("channel.bad-frame")
-
-    def _on_open(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        protocol = frames.read_protocol(payload)
-        if self._streams.open_remote(number):
-            events.append((Event.OPENED, number, protocol))
-        else:
-            self._answers.refuse(number, wire_of("channel.too-many-streams"))
-
-    def _on_credit(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        amount = frames.read_credit(payload)
-        stream = self._streams.known(number)
-        if stream is None or not stream.hear(Turn.CREDIT):
-            return
-        if stream.credit + amount > frames.MAX_CREDIT:
-            raise PeerError("channel.over-credit", stream=number, size=amount)
-        if not stream.credit:
-            events.append((Event.CREDITED, number))
-        stream.credit += amount
-
-    def _on_end(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        if payload:
-            raise PeerError("channel.bad-frame")
-        stream = self._streams.known(number)
-        if stream is not None and stream.hear(Turn.END):
-            self._answers.forget(number)
-            events.append((Event.ENDED, number))
-            self._forget_if_over(stream)
-
-    def _on_reset(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        code = code_of(frames.read_code(payload))
-        stream = self._streams.known(number)
-        was_over = stream is None or stream.is_over
-        if stream is not None and stream.hear(Turn.RESET) and not was_over:
-            self._writer.end_data()
-            self._answers.forget(number)
-            events.append((Event.RESET, number, code))
-            self._forget_if_over(stream)
-
-    def _on_ping(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        frames.read_nonce(number, payload)
-        self._answers.pong(payload)
-
-    def _on_pong(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        nonce = frames.read_nonce(number, payload)
-        rtt = self._life.pong(nonce, now)
-        if rtt is not None:
-            events.append((Event.PONG, nonce, rtt))
-
-    def _on_close(self, number: int, payload: bytes, events: Events, now: Instant) -> None:
-        if number:
-            raise PeerError("channel.bad-frame")
-        wire, detail = frames.read_close(payload)
-        self._end(code_of(wire), events, remote=True, detail=detail)
-        self._silence()
-
     # Small print.
+
+    def _on_close(self, code: str, detail: bytes, events: Events) -> None:
+        self._end(code, events, remote=True, detail=detail)
+        self._silence()
 
     def _check_open(self) -> None:
         if self.closed_by is not None:
