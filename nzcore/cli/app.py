@@ -48,6 +48,15 @@ COMMANDS = {
 }
 
 
+_TYPES = {
+    "integer range": "a whole number",
+    "integer": "a whole number",
+    "float range": "a number",
+    "float": "a number",
+}
+"""What click calls types, in words."""
+
+
 @click.group("nzcore", cls=Root, late=COMMANDS, invoke_without_command=True, no_args_is_help=True)
 @click.option("--version", is_flag=True, help="Show the version.")
 @click.pass_context
@@ -99,6 +108,8 @@ def _misused(error: click.UsageError, *, as_json: bool) -> int:
         return USAGE
     message = "missing command" if isinstance(error, click.exceptions.NoArgsIsHelpError) else error.format_message()
     first = message.strip().splitlines()[0].rstrip(".")
+    for type_, words in _TYPES.items():
+        first = first.replace(f"is not a valid {type_}", f"is not {words}")
     plain = first if first[:2].isupper() else first[:1].lower() + first[1:]
     output.fail(CommandLineError("cli.usage", plain, hint=f"{path} --help"), as_json=as_json)
     return USAGE

@@ -6,14 +6,13 @@ a name that is a module's is told from a slip by the folders where modules lie.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.cli import output
-from nzcore.cli.errors import CommandLineError
 from nzcore.cli.frame import Command, Group, no_such_command
 from nzcore.cli.session import ANSWER_S, Session
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 _WAIT_S = 0.5  # a person waits for a help page
 _TIMES = (1e9, 1e10)  # what is taken for seconds since 1970: of this century and the next two
+_OTHER_WORDS = {"up": ("start", "run"), "down": ("stop", "quit"), "state": ("info",), "--version": ("version",)}
 _MARGIN_S = 5.0  # for the node's own word that an operation took too long
 
 Described = dict[str, Any]
@@ -49,9 +49,19 @@ class Root(Group):
         session = ctx.find_object(Session) or Session()
         session.json = session.json or "--json" in args  # an error comes before they are read
         if described.get("error"):
-            _refuse_without_node(session, name, self.late, described["error"])
-        _refuse_stopped(session, name)
-        raise click.UsageError(no_such_command(name, [*self.late, *described["modules"]]), ctx)
+            _refuse_without_node(session, name, described["error"])
+        else:
+            _refuse_stopped(session, name)
+        modules = described["modules"] or _modules_on_disk(session)
+        raise click.UsageError(no_such_command(name, [*self.late, *modules], self._meant(ctx, name)), ctx)
+
+    def _meant(self, ctx: click.Context, name: str) -> Iterator[str]:
+        """What others call by this name, and commands of groups that are called so."""
+        yield from (ours for ours, words in _OTHER_WORDS.items() if name in words)
+        for entry in self.late:
+            group = super().get_command(ctx, entry)
+            if isinstance(group, Group) and name in group.list_commands(ctx):
+                yield f"{entry} {name}"
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -107,18 +117,20 @@ def _note_home(ctx: click.Context, args: Sequence[str]) -> None:
             session.home_path = value
 
 
-def _refuse_without_node(session: Session, name: str, ours: Iterable[str], error: NzError) -> NoReturn:
-    """*Raises* the error where the name is a module's, as far as can be seen without a node; else CommandLineError
-    `cli.usage`."""
+def _refuse_without_node(session: Session, name: str, error: NzError) -> None:
+    """*Raises* the error where the name is a module's, as far as can be seen without a node."""
+    if name not in _modules_on_disk(session):
+        return
+    if error.code not in ("ipc.not-running", "node.no-home"):
+        raise error
+    message = f"{name} is a module, and commands of modules need the running node: {error.message}"
+    raise UnavailableError(error.code, message, hint=error.hint) from error
+
+
+def _modules_on_disk(session: Session) -> list[str]:
     from nzcore.node.modules.search import names
 
-    modules = names(session.home.modules)
-    if name in modules and error.code in ("ipc.not-running", "node.no-home"):
-        message = f"{name} is a module, and commands of modules need the running node: {error.message}"
-        raise UnavailableError(error.code, message, hint=error.hint) from error
-    if name in modules:
-        raise error
-    raise CommandLineError("cli.usage", no_such_command(name, [*ours, *modules]), hint="nzcore --help") from None
+    return names(session.home.modules)
 
 
 def _refuse_stopped(session: Session, name: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _NAMES = {"help_option_names": ["-h", "--help"]}
+_SUGGESTED = 3  # commands offered in the place of one that there is not
 
 
 class Entry(NamedTuple):
@@ -138,12 +139,12 @@ class Group(Command, click.Group):
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def no_such_command(name: str, known: Iterable[str]) -> str:
-    """Says so, and which of the known ones it resembles."""
+def no_such_command(name: str, known: Iterable[str], meant: Iterable[str] = ()) -> str:
+    """Says so, and what else could be: what is `meant` by the name, else the known ones that it resembles."""
     from difflib import get_close_matches
 
-    near = " or ".join(get_close_matches(name, list(known)))
-    return f"no such command {name!r}" + (f"; did you mean {near}?" if near else "")
+    near = list(meant)[:_SUGGESTED] or get_close_matches(name, list(known), _SUGGESTED)
+    return f"no such command {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 def command(name: str, *, example: str, **settings: Any) -> Callable[[Callable[..., Any]], Command]:

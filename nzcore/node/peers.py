@@ -145,7 +145,7 @@ class PeerBook:
         names = [peer.petname for _, peer in found or known]
         if found:
             raise UsageError("node.ambiguous-peer", f"{text!r} could be {_listed(names)}", candidates=names)
-        known_ones = f"known are {_listed(names)}" if names else "no peer is known yet"
+        known_ones = f"known: {_listed(names)}" if names else "no peer is known yet"
         raise UsageError("node.unknown-peer", f"no peer is called {text!r}; {known_ones}", candidates=names)
 
     async def add(

@@ -76,7 +76,7 @@ def test_a_human_reads_what_happened_and_what_to_try(run: Run, tmp_path: Path) -
         (("state", "--nonsense"), "no such option '--nonsense'"),
         (("state", "surplus"), "got unexpected extra argument (surplus)"),
         (("service", "show"), "missing argument 'NAME'"),
-        (("--timeout", "never", "state"), "invalid value for '--timeout': 'never' is not a valid float range"),
+        (("--timeout", "never", "state"), "invalid value for '--timeout': 'never' is not a number"),
         (("--timeout", "nan", "state"), "invalid value for '--timeout': 'nan' is not a number of seconds"),
         (("--timeout", "0", "state"), "invalid value for '--timeout': 0.0 is not in the range 0<x<=86400"),
         (("service",), "missing command"),
@@ -95,6 +95,26 @@ def test_a_nearly_right_command_is_suggested(run: Run) -> None:
     ended = run("stat")
     assert ended.code == 2
     assert "state" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("start", "up or service start"),
+        ("stop", "down or service stop"),
+        ("version", "--version"),
+        ("verify", "identity verify"),
+        ("list", "service list or peer list or channel list"),
+        ("satus", "status or state"),
+    ],
+)
+def test_a_command_that_is_called_otherwise_here_is_named(run: Run, tmp_path: Path, word: str, meant: str) -> None:
+    ended = run("--home", tmp_path / "nowhere", word)
+    assert ended.err.splitlines()[0] == f"error: no such command {word!r}; did you mean {meant}?"
+
+
+def test_what_is_no_number_is_told_in_words(run: Run) -> None:
+    assert "'x' is not a whole number" in run("logs", "-n", "x").err
 
 
 def test_a_command_of_a_module_needs_a_node_and_says_how_to_make_one(run: Run, tmp_path: Path) -> None:

@@ -142,6 +142,19 @@ def test_a_rotation_by_request_never_brings_the_words_to_the_node(
     assert after["sign_key"] != before["sign_key"]
 
 
+@pytest.mark.real
+def test_a_person_is_asked_for_the_certificate(run: Run, resting: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    home, made = resting
+    (tmp_path / "request").write_text(run("--home", home, "identity", "request").out)
+    answer = run("--json", "identity", "sign", tmp_path / "request", "--mnemonic-file", tmp_path / "words").json
+    with Terminal("--home", str(home), "identity", "apply") as terminal:
+        terminal.expect("paste the certificate, then Enter and Ctrl-D")
+        terminal.enter(answer["certificate"].replace("\n", "\r"))
+        terminal.press(b"\x04")
+        terminal.expect(made["node"])
+        assert terminal.end() == 0
+
+
 def test_no_certificate_at_all_is_a_slip(resting: tuple[Path, dict[str, Any]]) -> None:
     ended = spawn("--home", str(resting[0]), "--json", "identity", "apply")
     assert (ended.code, ended.error["code"]) == (2, "cli.no-certificate")

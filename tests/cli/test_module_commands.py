@@ -231,6 +231,13 @@ def test_what_a_module_says_is_shown_as_people_read_it(capsys: pytest.CaptureFix
     assert capsys.readouterr().out == f"said_at  {output.when(at)}\nformat   1795161506\nat       3\n"
 
 
+def test_a_folder_that_is_no_module_is_not_read_through(run: Run, tooled: str, tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"{number}.txt").touch()
+    ended = run("--home", tooled, "--json", "module", "install", tmp_path)
+    assert (ended.code, ended.error["code"]) == (1, "module.no-manifest")
+
+
 def test_new_writes_a_module_and_refuses_what_is_there_or_no_name(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,8 @@ from nzcore.cli.session import Session
 def command(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
-    For bash: put `source <(nzcore completion bash)` into ~/.bashrc.
+    For bash, put `source <(nzcore completion bash)` into ~/.bashrc; for zsh, `source <(nzcore completion zsh)` into
+    ~/.zshrc, behind compinit; for fish: `nzcore completion fish > ~/.config/fish/completions/nzcore.fish`.
     """
     from click.shell_completion import get_completion_class
 

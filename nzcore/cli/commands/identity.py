@@ -152,6 +152,8 @@ def request(session: Session, passphrase_file: str | None) -> None:
 @click.pass_obj
 def apply(session: Session, certificate: str, passphrase_file: str | None) -> None:
     """Take up the keys that an answered request certifies; CERTIFICATE is the answer's file, or - or its text."""
+    if certificate == "-" and is_interactive(session):
+        output.say("paste the certificate, then Enter and Ctrl-D")  # it has several lines
     text = text_or_file(certificate, "nz")
     if not text:
         raise CommandLineError("cli.no-certificate")

@@ -45,7 +45,9 @@ _ROUNDS = 3  # times that the words are shown before init gives up
 @passphrase_option("File whose first line is the passphrase that seals the keys (- for standard input).")
 @click.option("--recover", is_flag=True, help="Make a known node again from its mnemonic.")
 @click.option("--mnemonic-file", metavar="F", help="With --recover: file with the 24 words (- for standard input).")
-@click.option("--index", type=click.IntRange(0, 2**32 - 1), default=0, help="Which node of the identity; default 0.")
+@click.option(
+    "--index", type=click.IntRange(0, 2**32 - 1), default=0, metavar="N", help="Which node of the identity; default 0."
+)
 @click.option("--mnemonic-out", metavar="F", help="Write the 24 words to a new file, readable by you only.")
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:

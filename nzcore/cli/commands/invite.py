@@ -1,5 +1,6 @@
 """`nzcore invite`: a ticket for one more node, as text and QR code; then waits until somebody has joined."""
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from typing import Any
 
 import click
 
-from nzcore.base.errors import NzError
+from nzcore.base.errors import NzError, UsageError
 from nzcore.base.scopes import Scope
 from nzcore.cli import output, qr
 from nzcore.cli.arriving import need_node
@@ -18,10 +19,12 @@ from nzcore.cli.session import Session
 
 _TTL_S = 600
 _WORKS = {
-    "machine": "works on this machine only: the node listens nowhere else; see `nzcore config get net.listen`",
-    "network": "works on the local network",
-    "internet": "works from the internet, as far as routers and firewalls let it",
+    "machine": "on this machine only",
+    "network": "on the local network",
+    "internet": "from the internet, as far as routers and firewalls let it",
 }
+_ONLY_HERE = "the node listens nowhere else: see `nzcore config get net.listen`, or say --advertise HOST:PORT"
+_TICKET = re.compile("[0-9a-f]{16}")
 
 
 @declare("invite", example="nzcore invite --no-wait")
@@ -50,7 +53,9 @@ def command(session: Session, /, **options: Any) -> None:
     if options["list_all"]:
         session.show(session.call("pair.list"), _table)
         return
-    if options["cancel"]:
+    if options["cancel"] is not None:
+        if not _TICKET.fullmatch(options["cancel"]):
+            raise UsageError("ticket.unknown", f"no ticket is called {options['cancel']!r}")
         cancelled = session.call("pair.cancel", {"tid": options["cancel"]})
         session.show(cancelled, lambda ticket: [f"ticket {ticket['tid']} is taken back"])
         return
@@ -114,7 +119,8 @@ def _human(made: dict[str, Any], *, terminal: bool, qr_code: bool) -> Iterator[o
 
 def _note(made: dict[str, Any]) -> str:
     where = ", ".join(made["addresses"]) or "no address"
-    return f"{_WORKS[made['reach']]}, for {_span(made['expires_s'])}: {where}"
+    note = f"works for {_span(made['expires_s'])} {_WORKS[made['reach']]}: {where}"
+    return f"{note}; {_ONLY_HERE}" if made["reach"] == "machine" else note
 
 
 def _span(seconds: int) -> str:

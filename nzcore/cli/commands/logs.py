@@ -22,7 +22,7 @@ _LINE_BYTES = 1 << 20  # a longer line is read in pieces
 @declare("logs", example="nzcore logs --lines 5")
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines are written, until Ctrl-C.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True, help="Last lines to begin with."
+    "-n", "--lines", type=click.IntRange(min=0), default=50, metavar="N", show_default=True, help="Last lines to show."
 )
 @click.pass_obj
 def command(session: Session, follow: bool, lines: int) -> None:

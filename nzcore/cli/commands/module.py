@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nzcore.base.errors import UsageError
 from nzcore.cli import output
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import is_interactive
@@ -99,7 +100,10 @@ def remove(session: Session, name: str, data: bool, yes: bool) -> None:
 @click.pass_obj
 def install(session: Session, path: str, replace: bool) -> None:
     """Copy a module's folder into the home. It runs once it is enabled."""
-    args = {"path": str(Path(path).absolute()), "replace": replace}
+    folder = Path(path).absolute()
+    if folder.is_dir() and not (folder / "module.toml").exists():  # before a whole home of somebody's is read
+        raise UsageError("module.no-manifest", f"{folder} has no module.toml")
+    args = {"path": str(folder), "replace": replace}
     session.show(session.call("module.install", args, wait_s=_CHANGE_S), _installed)
 
 

@@ -35,7 +35,7 @@ def command() -> None:
 
 @command.command("add", example="nzcore peer add bob.card --name bob")
 @click.argument("card", default="-")
-@click.option("--name", help="What to call it here; without it, as it calls itself.")
+@click.option("--name", metavar="N", help="What to call it here; without it, as it calls itself.")
 @click.option(
     "--scope",
     "scopes",
@@ -111,7 +111,9 @@ def remove(session: Session, peer: str) -> None:
 
 @command.command("ping", example="nzcore peer ping bob --count 3 --interval 0.1")
 @_peer
-@click.option("--count", type=click.IntRange(min=1), default=4, show_default=True, help="How many to send.")
+@click.option(
+    "--count", type=click.IntRange(min=1), default=4, metavar="N", show_default=True, help="How many to send."
+)
 @click.option(
     "--interval",
     type=Seconds(min=0, max=3600),

@@ -15,6 +15,7 @@ from nzcore.cli.names import peer_argument
 from nzcore.cli.progress import ProgressLine
 from nzcore.cli.session import Session
 
+_RATED_S = 0.05  # what took less says nothing of how fast it goes
 _NOTES = {
     "queued": "waiting for other transfers",
     "connecting": "connecting",
@@ -87,8 +88,9 @@ def _send(session: Session, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _human(result: dict[str, Any]) -> Iterator[output.Block]:
     files = f"{result['files']} file{'' if result['files'] == 1 else 's'}"
-    rate = (result["bytes"] - result["resumed_bytes"]) / max(result["seconds"], 0.001)
-    what = f"{files}, {size(result['bytes'])}, in {result['seconds']:.1f} s ({size(rate)}/s)"
-    yield f"sent {what} to {result['destination']}"
+    seconds = result["seconds"]
+    moved = result["bytes"] - result["resumed_bytes"]
+    rate = f" ({size(moved / seconds)}/s)" if seconds >= _RATED_S else ""
+    yield f"sent {files}, {size(result['bytes'])}, in {seconds:.1f} s{rate} to {result['destination']}"
     if result["resumed_bytes"]:
         yield f"{size(result['resumed_bytes'])} of it had arrived before"

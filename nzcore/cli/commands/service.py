@@ -97,7 +97,10 @@ def kill_service(session: Session, name: str, force: bool) -> None:
 @click.option("--force", is_flag=True, help="Overwrite a unit that is there already.")
 @click.pass_obj
 def install(session: Session, passphrase_file: str | None, force: bool) -> None:
-    """Write a systemd user unit that starts this node at login."""
+    """Write a systemd user unit that starts this node at login.
+
+    On a machine that nobody logs in to, `loginctl enable-linger` lets it start with the machine.
+    """
     home = session.home
     home.require()
     if home.needs_passphrase() and not passphrase_file:
