@@ -13,6 +13,7 @@ from typing import NamedTuple
 import trio
 
 from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
+from nzcore.base.groups import leaves
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.control.node_ops import Check
@@ -225,7 +226,7 @@ class DiscoveryService(Service):
                 self._listening_since = trio.current_time()
                 await self._live(voice, lan)
         except* UnavailableError as group:
-            self._fail(error := _first(group))
+            self._fail(error := next(leaves(group)))
             pause = RETRY_S if error.code.startswith("discovery.") else LOOK_S  # the bridge is back sooner
         finally:
             self._voice = None
@@ -388,11 +389,6 @@ class DiscoveryService(Service):
         for seen in self.register.reconsider(self._owner, Instant(trio.current_time())):
             self._tell("discovery.found", seen)
             self._approach(seen)
-
-
-def _first(group: BaseExceptionGroup[UnavailableError]) -> UnavailableError:
-    error = group.exceptions[0]
-    return error if isinstance(error, UnavailableError) else _first(error)
 
 
 def _label() -> str:

@@ -21,7 +21,7 @@ from nzcore.node.services import clock_problem, disk_problem
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.store import vault
 from nzcore.store.database import Database
-from nzcore.store.files import permissions_problem, read
+from nzcore.store.files import permissions_problem
 from nzcore.store.inline import InlineKV
 
 STORE_ANSWER_S = 4.0
@@ -29,9 +29,6 @@ STORE_ANSWER_S = 4.0
 
 SCRUB_S = 4.0
 """Seconds that reading the whole store may take here; what a larger one holds is read as it is used."""
-
-TEXT_BYTES = 8192
-"""Longest certificate that is looked at: a whole one has below 1 KiB."""
 
 LOG_BYTES = 4096
 """Free bytes that the log's next lines need."""
@@ -131,7 +128,7 @@ def _settings(home: Home) -> str:
 def _certificate(home: Home) -> str:
     anew = "`nzcore up` writes it anew from the vault"
     try:
-        certificate = Certificate.parse_text(read(home.certificate, TEXT_BYTES).decode("ascii"))
+        certificate = Certificate.parse_text(home.read_certificate().decode("ascii"))
     except (UnicodeDecodeError, NzError) as error:
         why = error.message if isinstance(error, NzError) else "it is not text"
         raise _Finding(f"{home.certificate} is no certificate: {why}", anew) from error
@@ -231,7 +228,7 @@ def _kept_keys(node: Node) -> str:
     if node.identity.kept().encoded != certificate.encoded:
         raise _Finding("the vault holds other keys than the node runs with", "restart the node to take them up")
     try:
-        public = read(node.home.certificate, TEXT_BYTES)
+        public = node.home.read_certificate()
     except NzError:
         public = b""
     if public != certificate.text.encode("ascii"):

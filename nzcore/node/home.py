@@ -13,6 +13,7 @@ from nzcore.store.files import read, require_private
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 NETWORK_SECRET_BYTES = 32
+CERTIFICATE_BYTES = 8192  # the public copy has below 1 KiB; anything longer is not it
 
 _VAULT_HEAD = b"NZVAULT\0\0\1"  # spec/store.md §7; the byte behind it is the kind of lock
 _BY_PASSPHRASE, _BY_KEY_FILE = b"\1", b"\2"
@@ -151,6 +152,10 @@ class Home:
         if len(secret) != NETWORK_SECRET_BYTES or not any(secret):
             raise UnavailableError("node.damaged-secret", path=str(self.network_secret))
         return secret
+
+    def read_certificate(self) -> bytes:
+        """The public copy of the certificate, unexamined. *Raises* UnavailableError `store.*`."""
+        return read(self.certificate, CERTIFICATE_BYTES)
 
     def make_folders(self) -> None:
         """Makes the home and its folders, readable by their owner only. *Raises* UnavailableError `node.unwritable`."""

@@ -25,10 +25,7 @@ from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.proto.identity.node_keys import NodeKeys, verify_message
 from nzcore.proto.identity.root import Root
 from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
-from nzcore.store.files import read
 from nzcore.store.vault import Vault
-
-_TEXT_BYTES = 8192  # the certificate's public copy has below 1 KiB; anything longer is not it
 
 
 class Safe(Protocol):
@@ -259,7 +256,7 @@ def _publish(home: Home, certificate: Certificate) -> None:
     """Brings the public copy of the certificate up to date; the one in the vault is the truth."""
     text = certificate.text.encode("ascii")
     try:
-        current = read(home.certificate, _TEXT_BYTES)
+        current = home.read_certificate()
     except UnavailableError:  # absent or unreadable: written anew, or that says what is wrong
         current = b""
     if current != text:

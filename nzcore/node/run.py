@@ -12,6 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from nzcore.base.errors import NzError, UsageError
+from nzcore.base.groups import leaves
 from nzcore.codec.types import builtins
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal
@@ -235,15 +236,7 @@ async def _send_nothing(item: object) -> None:
 
 def _told(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
     """What a person is told of a group: Ctrl-C before all, else the first of several errors of ours; None for a bug."""
-    leaves = list(_leaves(group))
-    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+    errors = list(leaves(group))
+    if any(isinstance(error, KeyboardInterrupt) for error in errors):
         return KeyboardInterrupt()
-    return leaves[0] if all(isinstance(leaf, NzError) for leaf in leaves) else None
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+    return errors[0] if all(isinstance(error, NzError) for error in errors) else None

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import trio
 
 from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
+from nzcore.base.groups import leaves
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.crypto.random import random_bytes
@@ -290,13 +291,10 @@ def _only_error() -> Iterator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        known, rest = group.split(NzError)
-        if known is None or rest is not None:
+        errors = list(leaves(group))
+        if not all(isinstance(error, NzError) for error in errors):
             raise
-        first: BaseException = known
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
+        raise errors[0] from None
 
 
 def make_instance(name: str) -> bytes:
