@@ -4,8 +4,8 @@ No task of its own. What arrives is handled to its end inside the wire's callbac
 the link is cold, and is gathered for the rest of the tick when it is hot: one flusher serves all links of a node.
 """
 
-from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -15,6 +15,7 @@ from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.net.flusher import Flusher
 from nzcore.net.stream import Stream, StreamLost
+from nzcore.net.waits import Pings, Turns
 from nzcore.net.wire import Buffer, Wire
 from nzcore.proto.channel.channel import Channel
 from nzcore.proto.channel.events import Event, Statistics
@@ -47,26 +48,6 @@ class LinkUser(Protocol):
         """The link is over, for this reason; the last callback."""
 
 
-class _Turn:
-    """One task's place among those who wait to open a stream."""
-
-    __slots__ = ("come",)
-
-    def __init__(self) -> None:
-        self.come = trio.Event()
-
-
-class _Ping:
-    """One task's wait for a PONG."""
-
-    __slots__ = ("answered", "nonce", "rtt")
-
-    def __init__(self, nonce: int) -> None:
-        self.nonce = nonce
-        self.answered = trio.Event()
-        self.rtt: float | None = None
-
-
 class Link:
     """One open channel. Made after the handshake; `close` or the wire's end finishes it."""
 
@@ -80,8 +61,8 @@ class Link:
         self._flusher = flusher
         self._streams: dict[int, Stream] = {}
         self._waiting: dict[int, Stream] = {}  # streams whose sender waits for room in the queue
-        self._openers: deque[_Turn] = deque()
-        self._pings: list[_Ping] = []
+        self._openers = Turns()
+        self._pings = Pings()
         self._leftover: list[Buffer] = []
         self._hot = False  # what is written waits for the flusher's turn in this tick
         self._warm = False  # something was flushed at once since the other side was last heard
@@ -150,35 +131,17 @@ class Link:
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check_alive()
         stream = None if self._openers else self._open(protocol)
-        if stream is not None:
-            return stream
-        turn = _Turn()
-        self._openers.append(turn)
-        try:
-            while stream is None:
-                await turn.come.wait()
-                turn.come = trio.Event()
-                self._check_alive()
-                stream = self._open(protocol)
-        finally:
-            self._openers.remove(turn)
-            self._wake_opener()
-        return stream
+        return stream if stream is not None else await self._openers.take(partial(self._open, protocol))
 
     async def ping(self) -> float:
         """Seconds for a round trip through the other side's machine. *Raises* StreamLost when the link ends first."""
         self._check_alive()
-        ping = _Ping(self._channel.ping(self._now()))
-        self._pings.append(ping)
+        ping = self._pings.expect(self._channel.ping(self._now()))
         self._kick()
-        try:
-            await ping.answered.wait()
-        finally:
-            if ping in self._pings:
-                self._pings.remove(ping)
-        if ping.rtt is None:
+        rtt = await self._pings.wait(ping)
+        if rtt is None:
             raise StreamLost(self._reason)
-        return ping.rtt
+        return rtt
 
     def rekey(self) -> None:
         """Asks for new keys. *Raises* StreamLost when the link is over."""
@@ -269,7 +232,7 @@ class Link:
             if not in_order or not stream.has_received_end:
                 self._channel.reset(stream.id, code)
         self._channel.release(stream.id)
-        self._wake_opener()
+        self._openers.wake()
         self._kick()
 
     def cool(self) -> None:
@@ -282,7 +245,8 @@ class Link:
     # Small print.
 
     def _open(self, protocol: str) -> Stream | None:
-        """A new stream; None where there is no place for one now."""
+        """A new stream; None where there is no place for one now. *Raises* StreamLost when the link is over."""
+        self._check_alive()
         try:
             stream_id = self._channel.open(protocol)
         except UsageError as error:
@@ -324,7 +288,7 @@ class Link:
         waiting, self._waiting = self._waiting, {}
         for stream in waiting.values():
             stream.on_sendable()
-        self._wake_opener()
+        self._openers.wake()
 
     def _handle(self, event: tuple[Any, ...]) -> None:
         kind = event[0]
@@ -349,7 +313,7 @@ class Link:
     def _handle_channel(self, event: tuple[Any, ...]) -> None:
         kind = event[0]
         if kind is Event.PONG:
-            self._on_pong(event[1], event[2])
+            self._pings.answered(event[1], event[2])
         elif kind is Event.HELLO:
             self.was_greeted = True
             self.greeted.set()
@@ -359,13 +323,6 @@ class Link:
         elif kind is Event.CLOSED:
             self.detail = event[3]
             self._finish(event[1], by_remote=event[2])
-
-    def _on_pong(self, nonce: int, rtt: float) -> None:
-        answered = [one for one in self._pings if one.nonce <= nonce]
-        self._pings = [one for one in self._pings if one.nonce > nonce]
-        for ping in answered:  # an answer to a later ping answers the earlier ones: one PONG is owed at most
-            ping.rtt = rtt
-            ping.answered.set()
 
     def _finish(self, code: str, *, by_remote: bool) -> None:
         """Ends the link: says the last words, if there are any, and tells everybody who waits."""
@@ -385,10 +342,8 @@ class Link:
             stream.on_lost(code)
         self._waiting.clear()
         self.greeted.set()
-        for ping in self._pings:
-            ping.answered.set()
-        for turn in self._openers:
-            turn.come.set()
+        self._pings.end()
+        self._openers.wake_all()
         self._user.on_closed(self, code, by_remote=by_remote)
 
     @property
@@ -403,10 +358,6 @@ class Link:
     def _check_alive(self) -> None:
         if not self._is_alive:
             raise StreamLost(self._reason)
-
-    def _wake_opener(self) -> None:
-        if self._openers:
-            self._openers[0].come.set()
 
     def _now(self) -> Instant:
         return Instant(self._clock())

@@ -192,7 +192,7 @@ async def test_pings_are_answered_also_many_at_once(links: Links, nursery: trio.
         for _ in range(50):
             inner.start_soon(ping)
     assert len(times) == 50
-    assert links.alice._pings == []
+    assert links.alice._pings._waiting == []
     assert links.alice.statistics().rtt_s is not None
     nursery.cancel_scope.cancel()
 
@@ -204,7 +204,7 @@ async def test_a_ping_ends_with_the_link_and_a_cancelled_one_leaves_nothing(
     links.wires[1].is_stuck = True
     with trio.move_on_after(0):
         await links.alice.ping()
-    assert links.alice._pings == []
+    assert links.alice._pings._waiting == []
     failed: list[str] = []
 
     async def ping() -> None:
@@ -344,4 +344,17 @@ async def test_a_rekey_under_load_loses_nothing_on_streams(links: Links, nursery
     assert got == sent
     assert links.alice.statistics().rekeys > 3
     assert ("rekeyed", 1) in links.users[1].told
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_ping_whose_sending_ends_the_link_is_lost(links: Links, nursery: trio.Nursery) -> None:
+    await wait_all_tasks_blocked()
+
+    def broken(buffers: object) -> list[bytes]:
+        links.alice.on_end(BrokenPipeError())
+        return []
+
+    links.wires[0].send = broken
+    with pytest.raises(StreamLost), trio.fail_after(1):
+        await links.alice.ping()
     nursery.cancel_scope.cancel()
