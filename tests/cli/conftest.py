@@ -109,6 +109,14 @@ def make_home(home: Path, *words: str, name: str = "tester") -> dict[str, Any]:
     return dict(made.json)
 
 
+def kill(home: str) -> None:
+    """Ends the node of a home in the middle of whatever it does."""
+    pid = holder(Path(home) / "lock")
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for_end(pid, 10)
+
+
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """What a command that runs in this process sets for signals ends with its test."""

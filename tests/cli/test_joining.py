@@ -1,9 +1,7 @@
 """`nzcore invite` and `nzcore join`: two real nodes through every door, and what happens where a door is shut."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import tomllib
@@ -15,10 +13,9 @@ import pytest
 
 from nzcore.base.errors import NzError
 from nzcore.cli import qr
-from nzcore.cli.spawn import own_command, own_environment, wait_for_end
-from nzcore.store.lock import holder
+from nzcore.cli.spawn import own_command, own_environment
 
-from .conftest import Run, here, make_home, spawn, start_node
+from .conftest import Run, here, kill, make_home, spawn, start_node
 from .terminal import Terminal
 
 pytestmark = pytest.mark.real
@@ -189,13 +186,6 @@ def test_a_ticket_outlives_a_kill_of_its_giver_and_still_works_once(tmp_path: Pa
     assert refused.error["code"] == "ticket.used"
     assert here("--home", victim, "down").code == 0
     assert here("--home", guest, "peer", "remove", "victim").code == 0
-
-
-def kill(home: str) -> None:
-    pid = holder(Path(home) / "lock")
-    assert pid
-    os.kill(pid, signal.SIGKILL)
-    assert wait_for_end(pid, 10)
 
 
 def test_a_home_that_was_restored_from_a_copy_takes_no_earlier_ticket(tmp_path: Path, houses: tuple[str, str]) -> None:

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,10 +13,9 @@ from typing import NamedTuple
 import pytest
 
 from nzcore.cli.progress import ProgressLine, clock, line
-from nzcore.cli.spawn import own_command, own_environment, wait_for_end
-from nzcore.store.lock import holder
+from nzcore.cli.spawn import own_command, own_environment
 
-from .conftest import Run, acquaint, here, make_home, spawn
+from .conftest import Run, acquaint, here, kill, make_home, spawn
 from .terminal import Terminal
 
 pytestmark = pytest.mark.real
@@ -52,13 +49,6 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 def up(home: str) -> None:
     started = spawn("--home", home, "up", "-d", "--listen", "tcp://127.0.0.1:0", "--no-mdns")
     assert started.code == 0, started.err
-
-
-def kill(home: str) -> None:
-    pid = holder(Path(home) / "lock")
-    assert pid
-    os.kill(pid, signal.SIGKILL)
-    assert wait_for_end(pid, 10)
 
 
 def large(folder: Path) -> tuple[Path, str]:
