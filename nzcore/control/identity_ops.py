@@ -1,6 +1,6 @@
 """Operations on the node's identity and keys (spec/control.md §5.3); what spends a secret or the vault is local."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -69,6 +69,25 @@ class Export(Struct, frozen=True, kw_only=True):
     sealed: Annotated[str, Meta(description="text that identity import takes with the same passphrase")]
 
 
+class PassphraseArgs(Args, frozen=True, kw_only=True):
+    current: Annotated[
+        str | None, Meta(description="what opens the vault; null under a key file", extra_json_schema=_SECRET)
+    ] = None
+    new: Annotated[
+        str | None, Meta(description="what is to open it; null: a key file beside it", extra_json_schema=_SECRET)
+    ]
+
+    def __repr__(self) -> str:
+        return "PassphraseArgs(current=hidden, new=hidden)"
+
+
+class VaultLock(Struct, frozen=True, kw_only=True):
+    """What the node's keys are sealed under."""
+
+    node: Annotated[str, Meta(description="NodeId, nzn1…")]
+    lock: Literal["passphrase", "key-file"]
+
+
 class CardArgs(Args, frozen=True, kw_only=True):
     addresses: Annotated[bool, Meta(description="put the node's addresses on the card")] = True
 
@@ -125,6 +144,15 @@ EXPORT = Operation(
     local_only=True,
     offline=True,
 )
+PASSPHRASE = Operation(
+    name="identity.passphrase",
+    summary="Seal the node's keys under another passphrase, or a key file.",
+    args=PassphraseArgs,
+    result=VaultLock,
+    risk="danger",
+    local_only=True,
+    offline=True,
+)
 CARD = Operation(name="identity.card", summary="Give the node's public card.", args=CardArgs, result=Card, offline=True)
 
-IDENTITY_OPERATIONS = (SHOW, SIGN, ROTATE, REQUEST, APPLY, EXPORT, CARD)
+IDENTITY_OPERATIONS = (SHOW, SIGN, ROTATE, REQUEST, APPLY, EXPORT, PASSPHRASE, CARD)

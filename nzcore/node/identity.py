@@ -6,6 +6,7 @@ A change is written to the vault before it counts, so what the node says is what
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from nzcore.base.errors import UnavailableError, UsageError
@@ -25,7 +26,7 @@ from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.proto.identity.node_keys import NodeKeys, verify_message
 from nzcore.proto.identity.root import Root
 from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
-from nzcore.store.vault import Vault
+from nzcore.store.vault import Lock, Vault
 
 
 class Safe(Protocol):
@@ -36,6 +37,56 @@ class Safe(Protocol):
 
     def wipe(self) -> None:
         """Forgets what opens it."""
+
+
+class HomeVault:
+    """The open vault of a home, which keeps the keys, and what it is sealed under."""
+
+    def __init__(self, vault: Vault, key_file: Path) -> None:
+        """Use `open`."""
+        self._vault = vault
+        self._key_file = key_file
+
+    @classmethod
+    def open(cls, home: Home, passphrase: str | None) -> Self:
+        """Opens it, and removes what a change of the lock left when it was interrupted. *Raises* as `unlock` below."""
+        home.require()
+        if passphrase is None and home.needs_passphrase():
+            raise UsageError("node.passphrase-needed")
+        key_file = None if home.needs_passphrase() else home.vault_key
+        vault = Vault.open(home.vault, passphrase=passphrase if key_file is None else None, key_file=key_file)
+        try:
+            vault.tidy(home.vault_key)
+            return cls(vault, home.vault_key)
+        except BaseException:
+            vault.wipe()
+            raise
+
+    def held(self) -> Secrets:
+        """What it holds now. *Raises* UnavailableError `node.damaged-vault`, and as `Vault.contents`."""
+        contents = self._vault.contents()
+        try:
+            return Secrets.decode(contents.view())
+        finally:
+            contents.wipe()
+
+    def replace(self, contents: bytes) -> None:
+        self._vault.replace(contents)
+
+    def next_lock(self, current: str | None, new: str | None) -> Lock:
+        """As `LocalIdentity.next_lock`."""
+        lock = self._vault.lock
+        if current is None and lock.kind == "passphrase":
+            raise UsageError("node.passphrase-needed")
+        if current is not None and not lock.is_opened_by(current):
+            raise UsageError("store.wrong-passphrase")
+        return Lock.by_key_file() if new is None else Lock.by_passphrase(new)
+
+    def relock(self, lock: Lock) -> None:
+        self._vault.relock(lock, self._key_file)
+
+    def wipe(self) -> None:
+        self._vault.wipe()
 
 
 class Unsealed(NamedTuple):
@@ -57,15 +108,15 @@ class LocalIdentity:
         secrets: Secrets,
         *,
         publish: Callable[[Certificate], None] = lambda certificate: None,
-        kept: Callable[[], Certificate] | None = None,
+        vault: "HomeVault | None" = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Takes over `safe` and `secrets`, which it holds already. `publish` is told of each certificate that counts;
-        `kept` reads the one in `safe` again; `clock` gives seconds since 1970."""
+        `vault` is `safe` where that is a home's; `clock` gives seconds since 1970."""
         self._safe = safe
         self._secrets = secrets
         self._publish = publish
-        self._kept = kept
+        self._vault = vault
         self._clock = clock
         publish(self.certificate)
 
@@ -76,15 +127,11 @@ class LocalIdentity:
         *Raises* UnavailableError `node.no-home`, `node.damaged-home`, `node.damaged-vault`, `store.*`; UsageError
         `store.wrong-passphrase`, `node.passphrase-needed`.
         """
-        home.require()
-        if passphrase is None and home.needs_passphrase():
-            raise UsageError("node.passphrase-needed")
-        key_file = None if home.needs_passphrase() else home.vault_key
-        vault = Vault.open(home.vault, passphrase=passphrase if key_file is None else None, key_file=key_file)
+        vault = HomeVault.open(home, passphrase)
         try:
-            secrets = _held(vault)
+            secrets = vault.held()
             try:
-                return cls(vault, secrets, publish=partial(_publish, home), kept=partial(_kept, vault))
+                return cls(vault, secrets, publish=partial(_publish, home), vault=vault)
             except BaseException:
                 secrets.wipe()
                 raise
@@ -209,12 +256,30 @@ class LocalIdentity:
         """What `seal_export` seals, taken at once, so that sealing it in a thread meets no rotation. Wipe it."""
         return take_out(self._secrets)
 
+    def next_lock(self, current: str | None, new: str | None) -> Lock:
+        """What the vault is to be sealed with next: `new`, or a key file where it is None. `current` opens it by now.
+
+        For a thread: blocks for 0.3 s a passphrase, and changes nothing. Give it to `relock`. *Raises* UsageError
+        `store.wrong-passphrase`, `node.passphrase-needed`, `store.other-lock` for a passphrase where a key file opens
+        the vault, `crypto.bad-passphrase`; UnavailableError `node.no-home` where there is no vault.
+        """
+        return self._home_vault().next_lock(current, new)
+
+    def relock(self, lock: Lock) -> None:
+        """Seals the vault under `lock`, which it takes over. A crash leaves it under the old one or the new one, and
+        the next `unlock` removes what else was left. *Raises* as `Vault.relock`."""
+        self._home_vault().relock(lock)
+
     def kept(self) -> Certificate:
         """The certificate that is kept beside the keys: the one that the node would have after a crash.
 
         *Raises* UnavailableError `node.damaged-vault`, `store.*`; UsageError as opening the vault does.
         """
-        return self.certificate if self._kept is None else self._kept()
+        if self._vault is None:
+            return self.certificate
+        secrets = self._vault.held()
+        secrets.wipe()
+        return secrets.keys.certificate
 
     def wipe(self) -> None:
         self._secrets.wipe()
@@ -230,26 +295,17 @@ class LocalIdentity:
             before.pending.wipe()
         self._publish(keys.certificate)
 
+    def _home_vault(self) -> "HomeVault":
+        if self._vault is None:
+            raise UnavailableError("node.no-home", "the keys of this node lie in no vault")
+        return self._vault
+
     def _store(self, secrets: Secrets) -> None:
         self._safe.replace(secrets.encode())
         self._secrets = secrets
 
     def _now(self) -> WallTime:
         return WallTime(int(self._clock()))
-
-
-def _held(vault: Vault) -> Secrets:
-    contents = vault.contents()
-    try:
-        return Secrets.decode(contents.view())
-    finally:
-        contents.wipe()
-
-
-def _kept(vault: Vault) -> Certificate:
-    secrets = _held(vault)
-    secrets.wipe()
-    return secrets.keys.certificate
 
 
 def _publish(home: Home, certificate: Certificate) -> None:

@@ -96,7 +96,7 @@ def python(code: str, *arguments: str) -> str:
 def cheap_passphrases() -> Iterator[None]:
     """What is sealed in this process is opened quickly everywhere: the cost is stored beside it."""
     with pytest.MonkeyPatch.context() as patch:
-        for seals in (vault.create, vault.seal):
+        for seals in (vault.create, vault.seal, vault.Lock.by_passphrase):
             assert seals.__kwdefaults__
             patch.setitem(seals.__kwdefaults__, "cost", Cost(MIN_OPERATIONS, MIN_MEMORY))
         yield

@@ -19,6 +19,7 @@ LIFE = [
     *("init", "up", "state", "status", "identity show", "identity sign", "identity verify", "identity card"),
     *("seal", "unseal"),
     *("identity export", "identity import", "identity rotate", "identity request", "identity apply"),
+    "identity passphrase",
     *("service list", "service show", "service stop", "service start", "service restart", "service kill"),
     *("invite", "join"),
     *("peer add", "peer list", "peer show", "peer connect", "peer ping", "peer discover"),

@@ -18,7 +18,7 @@ EVERY = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda ope
 DECLARED = {
     "node": {"state", "watch", "events", "doctor", "stop"},
     "service": {"list", "show", "start", "stop", "restart", "kill"},
-    "identity": {"show", "sign", "rotate", "request", "apply", "export", "card"},
+    "identity": {"show", "sign", "rotate", "request", "apply", "export", "passphrase", "card"},
     "config": {"list", "get", "set"},
     "peer": {
         *("list", "show", "add", "rename", "remove"),
@@ -38,6 +38,7 @@ DECLARED = {
 }
 LOCAL = {
     *("identity.sign", "identity.rotate", "identity.request", "identity.apply", "identity.export"),
+    "identity.passphrase",
     *("peer.add", "peer.rename", "peer.remove"),
     *("module.enable", "module.disable", "module.reload", "module.remove", "module.install"),
     "fabric.call",
@@ -129,6 +130,8 @@ def test_secret_arguments_hide_from_repr_and_are_marked_in_the_schema() -> None:
     for args, field in (
         (identity_ops.RotateArgs(mnemonic="abandon ability"), "mnemonic"),
         (identity_ops.ExportArgs(passphrase="abandon ability"), "passphrase"),
+        (identity_ops.PassphraseArgs(current="abandon ability", new=None), "current"),
+        (identity_ops.PassphraseArgs(new="abandon ability"), "new"),
     ):
         assert "abandon" not in repr(args)
         assert "abandon" not in f"{args}"

@@ -1,60 +1,33 @@
 """Keys are replaced whole, whenever a process dies, and forgotten as soon as nobody may use them any more."""
 
-import os
 import pickle
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from nzcore.base.errors import PeerError, UnavailableError, UsageError
+from nzcore.base.instant import WallTime
 from nzcore.codec.frames import pack, unpack
 from nzcore.codec.types import builtins
+from nzcore.crypto.passphrase import MIN_MEMORY, MIN_OPERATIONS, Cost
 from nzcore.crypto.secrets import SecretBytes, StoreKey
 from nzcore.node.export import open_export, seal_export
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.secrets import Secrets
-from nzcore.node.setup import create_home, import_home
+from nzcore.node.setup import create_home, import_home, make_secrets
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.proto.identity.node_keys import NodeKeys
 from nzcore.proto.identity.root import Root
 from nzcore.proto.identity.rotation import RotationRequest, approve
-from nzcore.store.vault import Vault
+from nzcore.store.vault import Lock, Vault
+from tests.dying import Killed, kill_at
+from tests.refusals import code_of
 
 WORDS = "abandon " * 23 + "art"
 PHRASE = "a phrase"
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
-    """Lets the disk's call number `moment` be the last thing that happens, before it or, for odd moments, after it."""
-    calls = 0
-
-    def mortal(original: Callable[..., object]) -> Callable[..., object]:
-        def call(*args: object, **options: object) -> object:
-            nonlocal calls
-            calls += 1
-            if calls > moment // 2 + 1:
-                raise Killed
-            if calls == moment // 2 + 1 and moment % 2 == 0:
-                raise Killed
-            done = original(*args, **options)
-            if calls == moment // 2 + 1:
-                raise Killed
-            return done
-
-        return call
-
-    monkeypatch.setattr(os, "fsync", mortal(os.fsync))
-    monkeypatch.setattr(Path, "replace", mortal(Path.replace))
-    monkeypatch.setattr(Path, "unlink", mortal(Path.unlink))
-    return lambda: calls
 
 
 def wiped(keys: NodeKeys) -> bool:
@@ -246,3 +219,77 @@ def test_nothing_that_holds_a_secret_shows_or_spreads_it(home: Home) -> None:
     for thing in (identity.keys, identity._secrets, StoreKey.generate()):
         with pytest.raises(UsageError):
             pickle.dumps(thing)
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Lock.by_passphrase.__kwdefaults__
+    monkeypatch.setitem(Lock.by_passphrase.__kwdefaults__, "cost", Cost(MIN_OPERATIONS, MIN_MEMORY))
+
+
+def relocked(home: Home, current: str | None, new: str | None) -> None:
+    identity = LocalIdentity.unlock(home, current)
+    try:
+        identity.relock(identity.next_lock(current, new))
+    finally:
+        identity.wipe()
+
+
+def key_files(home: Home) -> set[str]:
+    return {path.name for path in home.path.iterdir() if path.name.startswith("vault")}
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("moment", range(22))
+@pytest.mark.parametrize("to_key_file", [False, True])
+def test_a_change_of_passphrase_that_dies_at_any_moment_leaves_a_home_that_opens_and_is_tidy(
+    home: Home, monkeypatch: pytest.MonkeyPatch, moment: int, to_key_file: bool
+) -> None:
+    before, after = (PHRASE, None) if to_key_file else (None, PHRASE)
+    if to_key_file:
+        relocked(home, None, PHRASE)
+    with monkeypatch.context() as patched:
+        kill_at(patched, moment)
+        with suppress(Killed):
+            relocked(home, before, after)
+    counts = PHRASE if home.needs_passphrase() else None
+    identity = LocalIdentity.unlock(home, counts)
+    assert identity.certificate == published(home)
+    assert key_files(home) == ({"vault"} if counts else {"vault", "vault.key"})
+    with Mnemonic.parse(WORDS) as mnemonic:
+        renewed = identity.rotate(mnemonic)
+    assert LocalIdentity.unlock(home, counts).certificate == renewed
+    if counts != after:
+        relocked(home, before, after)
+        assert LocalIdentity.unlock(home, after).certificate == renewed
+
+
+@pytest.mark.usefixtures("cheap")
+def test_who_changes_the_passphrase_of_an_open_node_knows_the_present_one(home: Home) -> None:
+    identity = LocalIdentity.unlock(home, None)
+    assert code_of(UsageError, identity.next_lock, "guessed", "new") == "store.other-lock"
+    identity.relock(identity.next_lock(None, PHRASE))
+    content = home.vault.read_bytes()
+    assert code_of(UsageError, identity.next_lock, None, "new") == "node.passphrase-needed"
+    assert code_of(UsageError, identity.next_lock, "guessed", "new") == "store.wrong-passphrase"
+    assert code_of(UsageError, identity.next_lock, PHRASE, "") == "crypto.bad-passphrase"
+    assert home.vault.read_bytes() == content
+    with Mnemonic.parse(WORDS) as mnemonic:  # the node goes on under the new lock
+        renewed = identity.rotate(mnemonic)
+    assert LocalIdentity.unlock(home, PHRASE).certificate == renewed
+
+
+def test_keys_that_lie_in_no_vault_take_no_passphrase() -> None:
+    class InMemory:
+        def replace(self, contents: bytes) -> None:
+            pass
+
+        def wipe(self) -> None:
+            pass
+
+    with Mnemonic.parse(WORDS) as mnemonic:
+        secrets = make_secrets(mnemonic, name="n", index=0, now=WallTime(2_000_000_000))
+    identity = LocalIdentity(InMemory(), secrets)
+    assert code_of(UnavailableError, identity.next_lock, None, PHRASE) == "node.no-home"
+    assert identity.kept() == identity.certificate
+    identity.wipe()

@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "identity.sign": DIGEST,
     "identity.rotate": {"mnemonic": WORDS},
     "identity.export": {"passphrase": "a phrase"},
+    "identity.passphrase": {"new": "a phrase"},
     "identity.card": {"addresses": True},
     "config.get": {"name": "log.level"},
     "config.set": {"name": "log.level", "value": "error"},
@@ -165,6 +166,9 @@ def test_a_secret_among_the_arguments_is_told_to_nobody(node: Node) -> None:
             await one.ask("identity.export", {"passphrase": "correct horse"})
             with pytest.raises(NzError):
                 await one.ask("identity.rotate", {"mnemonic": "horse " * 24})
+            await one.ask("identity.passphrase", {"new": "battery horse"})
+            with pytest.raises(NzError):
+                await one.ask("identity.passphrase", {"current": "wrong horse", "new": "staple horse"})
             node.bus.emit("end")
             async for event in everything:
                 assert "abandon" not in repr(event)

@@ -13,7 +13,8 @@ from nzcore.crypto.hashing import sha256
 from nzcore.crypto.passphrase import Cost
 from nzcore.store import files, vault
 from nzcore.store.files import permissions_problem
-from nzcore.store.vault import Vault
+from nzcore.store.vault import Lock, Vault
+from tests.dying import Killed, kill_at
 from tests.refusals import code_of
 from tools.fuzz import vault as fuzz_vault
 
@@ -205,3 +206,150 @@ def test_errors_are_of_the_right_kind(by_passphrase: Path) -> None:
     by_passphrase.write_bytes(b"x")
     with pytest.raises(UnavailableError):
         held(by_passphrase, passphrase=WORDS)
+
+
+def lock_by(passphrase: str | None) -> Lock:
+    return Lock.by_key_file() if passphrase is None else Lock.by_passphrase(passphrase, cost=CHEAP)
+
+
+def opened_by(path: Path, passphrase: str | None) -> Vault:
+    """The vault, opened with the passphrase or, for None, with the key file beside it."""
+    key_file = None if passphrase is not None else path.with_name("vault.key")
+    return Vault.open(path, passphrase=passphrase, key_file=key_file)
+
+
+def sealed_under(folder: Path, passphrase: str | None) -> Path:
+    path, key_file = folder / "vault", None if passphrase is not None else folder / "vault.key"
+    vault.create(path, b"the keys", passphrase=passphrase, key_file=key_file, cost=CHEAP)
+    return path
+
+
+CHANGES = [(WORDS, "battery staple"), (WORDS, None), (None, WORDS)]
+CHANGED = pytest.mark.parametrize(("before", "after"), CHANGES, ids=["other-words", "to-key-file", "to-words"])
+
+
+@CHANGED
+def test_another_lock_opens_the_same_contents_and_the_one_before_nothing(
+    before: str | None, after: str | None, tmp_path: Path
+) -> None:
+    path = sealed_under(tmp_path, before)
+    old_key = (tmp_path / "vault.key").read_bytes() if before is None else b""
+    changed = opened_by(path, before)
+    changed.relock(lock_by(after), tmp_path / "vault.key")
+    assert changed.contents().reveal() == b"the keys"
+    changed.replace(b"new keys")  # what was open goes on under the new lock
+    again = opened_by(path, after)
+    assert again.contents().reveal() == b"new keys"
+    assert sorted(os.listdir(tmp_path)) == (["vault", "vault.key"] if after is None else ["vault"])
+    if before is None:
+        files.write_new(tmp_path / "vault.key", old_key)
+        assert code_of(NzError, opened_by, path, None) == "store.other-lock"
+    else:
+        wrong = "store.other-lock" if after is None else "store.wrong-passphrase"
+        assert code_of(NzError, opened_by, path, before) == wrong
+    for name in os.listdir(tmp_path):
+        assert permissions_problem(tmp_path / name) is None
+
+
+@pytest.mark.parametrize("moment", range(26))
+@CHANGED
+def test_a_change_of_the_lock_that_dies_at_any_moment_leaves_one_that_opens(
+    before: str | None, after: str | None, moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, key_file = sealed_under(tmp_path, before), tmp_path / "vault.key"
+    dying, lock = opened_by(path, before), lock_by(after)
+    with monkeypatch.context() as patch:
+        kill_at(patch, moment)
+        try:
+            dying.relock(lock, key_file)
+            survived = True
+        except Killed:
+            survived = False
+    try:
+        counts, found = before, opened_by(path, before)
+        assert not survived
+    except NzError:
+        counts, found = after, opened_by(path, after)
+    assert found.contents().reveal() == b"the keys"
+    found.tidy(key_file)
+    assert sorted(os.listdir(tmp_path)) == (["vault", "vault.key"] if counts is None else ["vault"])
+    assert opened_by(path, counts).contents().reveal() == b"the keys"
+    if counts == before:  # what was left over is in nobody's way
+        found.relock(lock_by(after), key_file)
+        assert opened_by(path, after).contents().reveal() == b"the keys"
+
+
+@CHANGED
+def test_the_moments_above_reach_beyond_the_end_of_a_change(
+    before: str | None, after: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sealed_under(tmp_path, before)
+    changing, lock = opened_by(path, before), lock_by(after)
+    with monkeypatch.context() as patch:
+        calls = kill_at(patch, 1000)
+        changing.relock(lock, tmp_path / "vault.key")
+    assert 4 <= calls() <= 12
+
+
+def test_a_key_file_survives_until_the_vault_that_does_without_it_is_durable(
+    by_key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rename is done and its folder can't be synced: after a loss of power the old vault may be there again."""
+
+    def fail(folder: Path) -> None:
+        raise OSError(5, "Input/output error", str(folder))
+
+    changed, key_file = opened_by(by_key_file, None), by_key_file.with_name("vault.key")
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_folder", fail)
+        patch.setattr(vault, "sync_folder", fail)
+        assert code_of(NzError, changed.relock, lock_by(WORDS), key_file) == "store.cannot-write"
+        assert key_file.exists()
+        assert changed.lock.kind == "passphrase"
+        assert code_of(NzError, opened_by(by_key_file, WORDS).tidy, key_file) == "store.cannot-write"
+        assert key_file.exists()
+    changed.replace(b"new keys")
+    opened_by(by_key_file, WORDS).tidy(key_file)
+    assert os.listdir(by_key_file.parent) == ["vault"]
+    assert held(by_key_file, passphrase=WORDS) == b"new keys"
+
+
+@CHANGED
+def test_a_change_of_the_lock_that_cannot_be_written_changes_nothing(
+    before: str | None, after: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sealed_under(tmp_path, before)
+    held_before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+    changed, lock = opened_by(path, before), lock_by(after)
+    rename = Path.replace
+
+    def full(source: Path, target: Path) -> Path:
+        if target.name == "vault":
+            raise OSError(28, "No space left on device", str(target))
+        return rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        assert code_of(NzError, changed.relock, lock, tmp_path / "vault.key") == "store.cannot-write"
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == held_before
+    assert code_of(NzError, lock.key.view) == "crypto.wiped"
+    assert changed.contents().reveal() == b"the keys"
+
+
+def test_a_vault_under_a_key_file_takes_no_other_key_file(by_key_file: Path) -> None:
+    key_file = by_key_file.with_name("vault.key")
+    content = by_key_file.read_bytes(), key_file.read_bytes()
+    opened, lock = opened_by(by_key_file, None), Lock.by_key_file()
+    assert code_of(NzError, opened.relock, lock, key_file) == "store.same-lock"
+    assert code_of(NzError, lock.key.view) == "crypto.wiped"
+    assert (by_key_file.read_bytes(), key_file.read_bytes()) == content
+
+
+def test_an_open_vault_knows_its_passphrase_again(by_passphrase: Path) -> None:
+    opened = Vault.open(by_passphrase, passphrase=WORDS)
+    assert opened.lock.is_opened_by(WORDS)
+    assert not opened.lock.is_opened_by("wrong")
+    assert WORDS not in repr(opened.lock)
+    opened.wipe()
+    assert not opened.lock.is_opened_by(WORDS)
+    assert code_of(NzError, Lock.by_key_file().is_opened_by, WORDS) == "store.other-lock"

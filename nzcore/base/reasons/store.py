@@ -55,6 +55,10 @@ REASONS = {
     "other-lock": Reason(
         "the vault has the other kind of lock", "give the passphrase if you gave a key file, and the other way round"
     ),
+    "same-lock": Reason(
+        "the vault is under a key file already",
+        "for a fresh key file, change to a passphrase first, then back to a key file",
+    ),
     "wrong-passphrase": Reason("the passphrase does not open the vault", "try again; mind the keyboard layout"),
     "wrong-key-file": Reason("the key file does not open the vault", "use the vault.key that was made with this vault"),
     "damaged-key-file": Reason("the vault's key file is damaged", "restore vault.key from a backup"),

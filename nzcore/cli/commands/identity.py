@@ -31,6 +31,7 @@ from nzcore.cli.files import (
 )
 from nzcore.cli.frame import Group
 from nzcore.cli.names import peer_argument
+from nzcore.cli.relocking import Relocking, ask_relocking, relocked
 from nzcore.cli.session import Session
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _export_passphrase_file = click.option(
 
 @click.group("identity", cls=Group)
 def command() -> None:
-    """Who this node is: sign, verify, rotate, export."""
+    """Who this node is: sign, verify, rotate, export, passphrase."""
 
 
 @command.command("show", example="nzcore identity show")
@@ -211,6 +212,31 @@ def import_(
         made = import_home(home, exported, opening, passphrase=sealing)
     result = {"node": made.node.text, "identity": made.identity.text, "name": made.name, "home": str(home)}
     session.show(result, _facts)
+
+
+@command.command(
+    "passphrase",
+    example="""
+    nzcore identity passphrase --new-passphrase-file passphrase.txt
+    nzcore identity passphrase --passphrase-file passphrase.txt --no-passphrase
+    """,
+)
+@passphrase_option("File with the passphrase by now (- for standard input); asked for if not given.")
+@click.option(
+    "--new-passphrase-file", metavar="F", help="File with the new one (- for standard input); else asked for."
+)
+@click.option("--no-passphrase", is_flag=True, help="Keep the keys under a key file that only you can read.")
+@click.pass_obj
+def passphrase(
+    session: Session, passphrase_file: str | None, new_passphrase_file: str | None, no_passphrase: bool
+) -> None:
+    """Change the passphrase, or go from a key file to a passphrase and back.
+
+    A copy of the home from before still opens as it did: where one may be in other hands, `identity rotate` as well.
+    What starts the node with a passphrase file, as `service install` sets up, needs the new one.
+    """
+    asked = ask_relocking(session, Relocking(passphrase_file, new_passphrase_file, no_passphrase))
+    session.show(_ask(session, "identity.passphrase", asked, None), relocked)
 
 
 @command.command("card", example="nzcore identity card --no-addresses")
