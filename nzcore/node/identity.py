@@ -257,7 +257,7 @@ class LocalIdentity:
         return take_out(self._secrets)
 
     def next_lock(self, current: str | None, new: str | None) -> Lock:
-        """What the vault is to be sealed with next: `new`, or a key file where it is None. `current` opens it by now.
+        """What the vault is to be sealed with next: `new`, or a key file where it is None. `current` opens it so far.
 
         For a thread: blocks for 0.3 s a passphrase, and changes nothing. Give it to `relock`. *Raises* UsageError
         `store.wrong-passphrase`, `node.passphrase-needed`, `store.other-lock` for a passphrase where a key file opens

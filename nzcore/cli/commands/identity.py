@@ -221,7 +221,7 @@ def import_(
     nzcore identity passphrase --passphrase-file passphrase.txt --no-passphrase
     """,
 )
-@passphrase_option("File with the passphrase by now (- for standard input); asked for if not given.")
+@passphrase_option("File with the present passphrase (- for standard input); asked for if not given.")
 @click.option(
     "--new-passphrase-file", metavar="F", help="File with the new one (- for standard input); else asked for."
 )
@@ -232,7 +232,7 @@ def passphrase(
 ) -> None:
     """Change the passphrase, or go from a key file to a passphrase and back.
 
-    A copy of the home from before still opens as it did: where one may be in other hands, `identity rotate` as well.
+    A copy of the home from before still opens as it did: where one may be in other hands, run `identity rotate` too.
     What starts the node with a passphrase file, as `service install` sets up, needs the new one.
     """
     asked = ask_relocking(session, Relocking(passphrase_file, new_passphrase_file, no_passphrase))
