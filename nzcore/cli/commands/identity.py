@@ -49,7 +49,7 @@ _export_passphrase_file = click.option(
 
 @click.group("identity", cls=Group)
 def command() -> None:
-    """Who this node is: sign, verify, rotate, export, passphrase."""
+    """Who this node is: sign, verify, rotate, export."""
 
 
 @command.command("show", example="nzcore identity show")
