@@ -3,7 +3,8 @@
 A task that waits for bytes of a stream takes the lead while nobody else waits for the socket (leader and followers:
 Schmidt et al., Pattern-Oriented Software Architecture 2). What arrives is then in its hands without another tick of
 Trio's scheduler. The wire's own task steps in when the leader leaves, and back when it returns within the tick, as
-whoever asks and answers in turn does.
+whoever asks and answers in turn does. Where one read is for several tasks, the wire's own task reads: woken in one
+tick, what they send goes out together (measured, with ten that ask at once: a quarter more requests than if one leads).
 """
 
 import socket
@@ -20,19 +21,20 @@ class SocketReader:
     """Reads one socket until `stop`; at any time at most one task waits for it."""
 
     __slots__ = (
-        *("_at_socket", "_context", "_is_led", "_is_over", "_parked", "_read", "_resumed", "_sock"),
-        "offered",
+        *("_at_socket", "_context", "_is_busy", "_is_led", "_is_over", "_parked", "_read", "_resumed", "_sock"),
+        "woken",
     )
 
     def __init__(self, sock: socket.socket, read: Callable[[], None]) -> None:
         """`read` receives once and handles what came; it neither waits nor raises."""
-        self.offered = False
-        """Set where a task was woken that may take the lead: the wire's own task lets it go first."""
+        self.woken = 0
+        """Counted up by whoever wakes a task, for what a read brought it, that will soon wait for more."""
         self._sock = sock
         self._read = read
         self._context: Context | None = None
         self._at_socket = False  # a task waits for the socket
         self._is_led = False  # another task than the wire's reads
+        self._is_busy = False  # the last read was for several tasks: none of them is to lead
         self._parked: trio.lowlevel.Task | None = None  # the wire's task, while another leads
         self._resumed: trio.Event | None = None  # while paused
         self._is_over = False
@@ -40,7 +42,7 @@ class SocketReader:
     @property
     def is_free(self) -> bool:
         """Whether the calling task may `lead`."""
-        is_taken = self._at_socket or self._is_led or self._is_over
+        is_taken = self._at_socket or self._is_led or self._is_busy or self._is_over
         return not is_taken and self._resumed is None and self._context is not None
 
     async def run(self) -> None:
@@ -52,15 +54,16 @@ class SocketReader:
             elif self._is_led:
                 self._parked = trio.lowlevel.current_task()
                 await trio.lowlevel.wait_task_rescheduled(self._abort_parked)
-            else:
-                if await self._came():
-                    self._read()
-                if self.offered:
-                    self.offered = False
-                    await trio.lowlevel.checkpoint()
+            elif await self._came():
+                self.woken = 0
+                self._read()
+                self._is_busy = self.woken > 1
+                if self.woken == 1:
+                    await trio.lowlevel.checkpoint()  # so that the one comes first, and may lead
 
     async def lead(self, is_done: Callable[[], bool]) -> None:
-        """Reads in the place of the wire's task until `is_done`, `pause` or `stop`; only where `is_free`.
+        """Reads in the place of the wire's task until `is_done`, and at most until `pause` or `stop`, or until a read
+        is for several tasks; only where `is_free`.
 
         In the context of the wire's task: what is started meanwhile inherits none of the caller's variables.
         """
@@ -69,7 +72,11 @@ class SocketReader:
         try:
             while not is_done():
                 if await self._came():
+                    self.woken = 0
                     self._context.run(self._read)
+                    if self.woken and self.woken + is_done() > 1:
+                        self._is_busy = True
+                        return
                 elif self._is_over or self._resumed is not None:
                     return
         finally:

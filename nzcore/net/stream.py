@@ -55,6 +55,7 @@ class Stream(trio.abc.HalfCloseableStream):
         "_sending",
         "_sent_end",
         "_sink",
+        "_was_woken",
         "id",
         "is_remote",
         "protocol",
@@ -72,6 +73,7 @@ class Stream(trio.abc.HalfCloseableStream):
         self._receiver: trio.lowlevel.Task | None = None  # parked, and not reading the wire itself
         self._reader = link.reader
         self._leads = False  # the receiving task reads the wire itself
+        self._was_woken = False
         self._sender: trio.lowlevel.Task | None = None
         self._ended = False  # the other side has sent all
         self._sent_end = False
@@ -202,11 +204,13 @@ class Stream(trio.abc.HalfCloseableStream):
 
         Returns when `is_done`, and at any time before: at once where somebody reads already, or after `interrupt`.
         """
+        if self._reader is not None and self._reader.is_free:
+            await self._reader.lead(is_done)
+
+    def note_woken(self) -> None:
+        """To be called where a task that was not reading is woken by what a `feed` brought, and soon waits again."""
         if self._reader is not None:
-            if self._reader.is_free:
-                await self._reader.lead(is_done)
-            else:
-                self._reader.offered = True
+            self._reader.woken += 1
 
     def interrupt(self) -> None:
         """Makes a task that is in `read_until` look whether it is done."""
@@ -247,8 +251,9 @@ class Stream(trio.abc.HalfCloseableStream):
             self._chunks.append(chunk)
         if self._receiver is not None:
             self._wake_receiver()
-            if self._reader is not None:
-                self._reader.offered = True
+            if self._was_woken:  # who was never may want one answer only: to wait for it costs a tick
+                self.note_woken()
+            self._was_woken = True
 
     def on_ended(self) -> None:
         self._ended = True

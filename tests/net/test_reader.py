@@ -84,6 +84,22 @@ async def test_the_wires_own_task_reads_on_when_the_leader_leaves(links: SocketL
     await links.alice.ping()  # answered by a node none of whose tasks waits for bytes
 
 
+async def test_nobody_leads_where_one_read_is_for_several(links: SocketLinks, nursery: trio.Nursery) -> None:
+    turns = [await leading(links, nursery)]
+    for name in ("/nz/test/2", "/nz/test/3"):
+        turns.append(Turns(*await links.streams(name)))
+        nursery.start_soon(turns[-1].answer)
+        await turns[-1].ask()
+    for _ in range(3):  # all in one tick, and so in one read
+        for one in turns:
+            await one.near.send_all(b"again")
+        await wait_all_tasks_blocked()
+    assert not links.wires[1].reader._is_led
+    await turns[0].ask()
+    await wait_all_tasks_blocked()
+    assert links.wires[1].reader._is_led
+
+
 async def test_a_cancelled_leader_loses_nothing(links: SocketLinks, nursery: trio.Nursery) -> None:
     turns = await leading(links, nursery)
     await turns.near.send_all(b"just now")

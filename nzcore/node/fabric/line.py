@@ -66,6 +66,7 @@ class _Asked:
             self.outcome, self.body = outcome, body
             if self.task is not None:
                 trio.lowlevel.reschedule(self.task)
+                self.line.stream.note_woken()
             else:
                 self.line.stream.interrupt()
 
