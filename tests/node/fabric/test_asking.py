@@ -36,7 +36,7 @@ class Asking:
         await wait_all_tasks_blocked()
         self._nursery.start_soon(self._ask)
         await wait_all_tasks_blocked()
-        assert self.got == list(range(20))
+        assert self.got == list(range(60))
         assert self.links.wires[0].reader._is_led
 
     async def ask(self, body: object) -> object:
@@ -45,7 +45,7 @@ class Asking:
 
     async def _ask(self) -> None:
         with self.scope:
-            for number in range(20):
+            for number in range(60):
                 self.got.append(await self.ask(number))
             self.silent = True
             try:
@@ -83,9 +83,9 @@ async def asking(nursery: trio.Nursery) -> Asking:
 
 async def test_a_deadline_ends_the_wait_and_the_line_goes_on(asking: Asking, autojump_clock: MockClock) -> None:
     await trio.sleep(31)
-    assert asking.got[20:] == [Outcome(code="fabric.too-slow")]
+    assert asking.got[60:] == [Outcome(code="fabric.too-slow")]
     await wait_all_tasks_blocked()
-    assert asking.given_up == [21]
+    assert asking.given_up == [61]
     asking.silent = False
     assert await asking.ask("again") == "again"
 
@@ -93,14 +93,14 @@ async def test_a_deadline_ends_the_wait_and_the_line_goes_on(asking: Asking, aut
 async def test_the_end_of_the_line_ends_the_wait(asking: Asking) -> None:
     asking.near.close()
     await wait_all_tasks_blocked()
-    assert asking.got[20:] == ["fabric.lost"]
+    assert asking.got[60:] == ["fabric.lost"]
     await asking.links.alice.ping()  # and the wire is read on
 
 
 async def test_a_cancelled_wait_gives_the_request_up(asking: Asking) -> None:
     asking.scope.cancel()
     await wait_all_tasks_blocked()
-    assert asking.got[20:] == []
-    assert asking.given_up == [21]
+    assert asking.got[60:] == []
+    assert asking.given_up == [61]
     asking.silent = False
     assert await asking.ask("again") == "again"
