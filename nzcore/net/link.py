@@ -105,11 +105,15 @@ class Link:
                         stream.on_data(event[2])
                 else:
                     self._handle(event)
+                    if self._over:
+                        break
             if not self._over and not self._hot and channel.has_outgoing:
                 self._flush()
         except Exception as error:  # the crash boundary of a channel: ours to mend, no other channel's to suffer
-            self._user.on_fault(self, error)
-            self._finish("channel.protocol-error", by_remote=False)
+            try:
+                self._user.on_fault(self, error)
+            finally:
+                self._finish("channel.protocol-error", by_remote=False)
         finally:
             self._handling = False
 

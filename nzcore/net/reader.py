@@ -21,12 +21,12 @@ class SocketReader:
     """Reads one socket until `stop`; at any time at most one task waits for it."""
 
     __slots__ = (
-        *("_at_socket", "_context", "_is_busy", "_is_led", "_is_over", "_parked", "_read", "_resumed", "_sock"),
-        "woken",
+        *("_at_socket", "_context", "_fault", "_is_busy", "_is_led", "_is_over", "_parked", "_read", "_resumed"),
+        *("_sock", "woken"),
     )
 
     def __init__(self, sock: socket.socket, read: Callable[[], None]) -> None:
-        """`read` receives once and handles what came; it neither waits nor raises."""
+        """`read` receives once and handles what came, and never waits. What it raises, `run` raises."""
         self.woken = 0
         """Counted up by whoever wakes a task, for what a read brought it, that will soon wait for more."""
         self._sock = sock
@@ -38,17 +38,18 @@ class SocketReader:
         self._parked: trio.lowlevel.Task | None = None  # the wire's task, while another leads
         self._resumed: trio.Event | None = None  # while paused
         self._is_over = False
+        self._fault: Exception | None = None  # what a leader's read raised, for the wire's own task to raise
 
     @property
     def is_free(self) -> bool:
         """Whether the calling task may `lead`."""
-        is_taken = self._at_socket or self._is_led or self._is_busy or self._is_over
+        is_taken = self._at_socket or self._is_led or self._is_busy or self._is_over or self._fault is not None
         return not is_taken and self._resumed is None and self._context is not None
 
     async def run(self) -> None:
         """Reads whenever nobody leads; the wire's own task. Returns after `stop`."""
         self._context = trio.lowlevel.current_task().context
-        while not self._is_over:
+        while not (self._is_over or self._fault):
             if self._resumed is not None:
                 await self._resumed.wait()
             elif self._is_led:
@@ -60,6 +61,8 @@ class SocketReader:
                 self._is_busy = self.woken > 1
                 if self.woken == 1:
                     await trio.lowlevel.checkpoint()  # so that the one comes first, and may lead
+        if self._fault is not None:
+            raise self._fault
 
     async def lead(self, is_done: Callable[[], bool]) -> None:
         """Reads in the place of the wire's task until `is_done`, and at most until `pause` or `stop`, or until a read
@@ -73,11 +76,15 @@ class SocketReader:
             while not is_done():
                 if await self._came():
                     self.woken = 0
-                    self._context.run(self._read)
+                    try:
+                        self._context.run(self._read)
+                    except Exception as error:  # its owner's to hear of, not a stranger's who merely waits
+                        self._fault = error
+                        return
                     if self.woken and self.woken + is_done() > 1:
                         self._is_busy = True
                         return
-                elif self._is_over or self._resumed is not None:
+                if self._is_over or self._resumed is not None:
                     return
         finally:
             self._is_led = False
@@ -85,7 +92,7 @@ class SocketReader:
 
     def interrupt(self) -> None:
         """Makes the leader look whether it is done."""
-        if self._at_socket:
+        if self._at_socket and not self._is_over:
             trio.lowlevel.notify_closing(self._sock)  # it stays open: whoever waits for it is merely woken
 
     def pause(self) -> None:
@@ -99,9 +106,10 @@ class SocketReader:
 
     def stop(self) -> None:
         """Ends reading; whoever reads returns. A scope to cancel it by would cost every wire 12 µs."""
+        self.interrupt()  # the last time: from here on the socket is the lingering wire's, or shut
         self._is_over = True
+        self._read = _nothing  # lets go of whose method that is
         self.resume()
-        self.interrupt()
         self._unpark()
 
     async def _came(self) -> bool:
@@ -123,3 +131,7 @@ class SocketReader:
     def _abort_parked(self, _: object) -> trio.lowlevel.Abort:
         self._parked = None
         return trio.lowlevel.Abort.SUCCEEDED
+
+
+def _nothing() -> None:
+    """Reads nothing."""

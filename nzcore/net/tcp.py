@@ -27,6 +27,9 @@ MAX_BUFFERS = 512
 LINGER_S = 5.0
 """Seconds that a closing wire waits for its last bytes to be taken and for the other side's end."""
 
+MAX_DISCARDED = 32
+"""Full buffers that a closing wire drops before it waits again for its own last bytes to be taken."""
+
 MAX_LINGERING = 128
 """Wires of the process that linger at once: who is refused goes on holding a descriptor, and no place at the door."""
 
@@ -139,6 +142,7 @@ class TcpWire:
         try:
             with trio.move_on_after(LINGER_S):
                 while left:
+                    self._discard()  # or two that close while both sockets are full would wait for each other
                     if self._written is not None:
                         await self._written.wait()
                     else:
@@ -152,6 +156,13 @@ class TcpWire:
                             break
         except OSError:
             pass
+
+    def _discard(self) -> None:
+        """Drops what has come; a bounded part of it, since more may come all the time. *Raises* OSError."""
+        with suppress(BlockingIOError, InterruptedError):
+            for _ in range(MAX_DISCARDED):
+                if not self._sock.recv_into(_receive_buffer):
+                    return
 
     def _shut(self) -> None:
         if self._sock.fileno() >= 0:
@@ -191,9 +202,8 @@ class TcpWire:
 
     async def _tell_writable(self, written: trio.Event) -> None:
         try:
-            while not await self._writable():  # woken with a reader that is to look again
-                if self._over:
-                    return
+            while not self._over and not await self._writable():
+                pass  # woken with a reader that is to look again
         finally:
             self._written = None
             written.set()

@@ -358,3 +358,20 @@ async def test_a_ping_whose_sending_ends_the_link_is_lost(links: Links, nursery:
     with pytest.raises(StreamLost), trio.fail_after(1):
         await links.alice.ping()
     nursery.cancel_scope.cancel()
+
+
+async def test_what_follows_the_end_of_a_link_in_a_record_is_nobodys(links: Links, nursery: trio.Nursery) -> None:
+    served: list[Stream] = []
+
+    def serve(stream: Stream) -> None:
+        served.append(stream)
+        links.bob.close("channel.going-away")
+
+    links.users[1].serve = serve
+    await wait_all_tasks_blocked()
+    for _ in range(2):
+        links.alice._channel.open("/nz/test/1")
+    links.alice._kick()
+    await wait_all_tasks_blocked()
+    assert len(served) == 1
+    nursery.cancel_scope.cancel()
