@@ -34,6 +34,7 @@ PART_PIECES = 2
 """Pieces of a large file read in one hop to the thread: a hop costs a tenth of reading and hashing one.
 
 Measured, CPU seconds a GB: 1 piece 0.08 more, for the hops; 4 pieces 0.1 more, for what falls out of the cache.
+Hashed outside of the thread instead, 64 KiB at a time just before they are sealed: 0.15 more.
 """
 
 SMALL_BYTES = 256 << 10
