@@ -4,7 +4,7 @@ Measured: pieces copied into blocks cost 0.1 CPU seconds a GB less than lists of
 memory has to be mapped. A step of the hash or a buffer of `writev` for each piece lets go of the interpreter's lock and
 has to get it back each time: hashed as they come, while they are hot, pieces cost up to 0.1 more, and kept for one
 `writev` a MiB 1 more, for memory that is mapped again and again. Shorter steps, for the cache's sake, changed nothing
-that could be measured, nor did blocks of 4 MiB; blocks of 1 MiB, and so twice as many hops to the thread, cost 0.1 more.
+that could be measured, nor did blocks of 4 MiB; blocks of 1 MiB, with twice as many hops to the thread, cost 0.1 more.
 """
 
 from collections import deque
