@@ -8,7 +8,7 @@ from nacl.exceptions import RuntimeError as SodiumError
 from nzcore.base.errors import PeerError, UnavailableError, UsageError
 from nzcore.crypto import aead, passphrase
 from nzcore.crypto.aead import CountingCipher, TransactionOpener, TransactionSealer, open_secret, seal_secret
-from nzcore.crypto.hashing import hkdf, hmac_sha256, same_bytes, sha256
+from nzcore.crypto.hashing import hkdf, hmac_sha256, keyed_hmac_sha256, same_bytes, sha256
 from nzcore.crypto.passphrase import COSTS, Cost, PassphraseSalt, derive
 from nzcore.crypto.random import random_bytes
 from nzcore.crypto.secrets import StoreKey, WrappingKey
@@ -208,6 +208,16 @@ def test_hashes_join_their_parts_and_match_their_standards() -> None:
     assert hmac_sha256(b"Jefe", b"what do ya want ", b"for nothing?").hex() == expected
     assert same_bytes(b"ab", bytearray(b"ab"))
     assert not same_bytes(b"ab", b"aB")
+
+
+@given(st.binary(max_size=64), st.lists(st.binary(max_size=200), max_size=3))
+def test_a_key_taken_in_once_gives_the_same_authenticators(key: bytes, messages: list[bytes]) -> None:
+    keyed = keyed_hmac_sha256(key)
+    assert [keyed(message) for message in messages] == [hmac_sha256(key, message) for message in messages]
+
+
+def test_a_key_beyond_a_block_is_refused() -> None:
+    refused("crypto.bad-size", keyed_hmac_sha256, bytes(65))
 
 
 def test_random_bytes_do_not_repeat() -> None:

@@ -20,7 +20,8 @@ SEALER = Sealer(KEY)
 
 def sealed_row(name: str = "a", value: bytes = b"one", version: int = 1 << 16) -> StoredRow:
     place = SEALER.place("notes", name)
-    return StoredRow(place, version, SEALER.seal_row(SEALER.begin(), place, version, name, value))
+    _, (row,) = SEALER.seal_rows(version, [(place, name, value)])
+    return StoredRow._make(row)
 
 
 async def fill(path: Path) -> None:
