@@ -26,7 +26,7 @@ from nzcore.store.sealing import Head, Sealer, StoredRow
 from nzcore.store.transaction import Operation, Outcome, Table, read, scan
 
 BATCH_REQUESTS = 512
-BATCH_BYTES = 4 << 20  # of values in one shared commit: bounds its memory and everybody's wait
+BATCH_BYTES = 4 << 20  # of values and operations in one shared commit: bounds its memory and everybody's wait
 BATCH_READS = 256
 MAX_WAITING = 1024  # queued writers, and queued readers; further ones wait for room
 DISK_S = 30.0  # after this a call counts as hung: real time, whatever clock Trio runs on
@@ -109,8 +109,8 @@ class Database(SealedKV):
     async def _fetch(self, place: bytes) -> StoredRow | None:
         return await self._reads.submit(place)
 
-    async def _apply(self, operations: list[Operation]) -> list[int]:
-        return await self._writes.submit(operations, sum([len(op.value or b"") for op in operations]))
+    async def _apply(self, operations: list[Operation], weight: int) -> list[int]:
+        return await self._writes.submit(operations, weight)
 
     async def _scan(self, tag: bytes, after: bytes, limit: int) -> list[StoredRow]:
         return await self._run(self._reader, partial(scan, self._reader_connection), tag, after, limit)

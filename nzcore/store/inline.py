@@ -64,7 +64,7 @@ class InlineKV(SealedKV):
         await trio.lowlevel.checkpoint()
         return read(self._open(), [place]).get(place)
 
-    async def _apply(self, operations: list[Operation]) -> list[int]:
+    async def _apply(self, operations: list[Operation], weight: int) -> list[int]:
         await trio.lowlevel.checkpoint()
         self._open()
         (outcome,) = self._table.commit([operations])

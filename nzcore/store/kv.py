@@ -19,6 +19,7 @@ VALUE_BYTES = 1 << 20  # one value is sealed and held in memory whole; larger th
 NAME_BYTES = 1024
 NAMESPACE_BYTES = 64
 WATCH_CAPACITY = 256
+OPERATION_BYTES = 256  # what an operation weighs besides its value: keeps a shared commit within 16 bits of index
 
 
 Names = list[str]  # aliases, because `KV` has a method of the name `list`
@@ -116,8 +117,11 @@ class SealedKV(ABC):
         """The row at a place."""
 
     @abstractmethod
-    async def _apply(self, operations: Operations) -> Versions:
-        """Commits all operations or raises; calls `_committed` in the order of commits."""
+    async def _apply(self, operations: Operations, weight: int) -> Versions:
+        """Commits all operations or raises; calls `_committed` in the order of commits.
+
+        `weight`: bytes of values, and `OPERATION_BYTES` for each operation.
+        """
 
     @abstractmethod
     async def _scan(self, tag: bytes, after: bytes, limit: int) -> Rows:
@@ -134,15 +138,21 @@ class SealedKV(ABC):
         return Entry(value, row.version)
 
     async def put(self, ns: str, name: str, value: bytes, *, expect: int | None = None) -> int:
-        return (await self._apply([self._operation(Put(ns, name, value, expect))]))[0]
+        operation = self._operation(ns, name, value, expect)
+        return (await self._apply([operation], len(value) + OPERATION_BYTES))[0]
 
     async def delete(self, ns: str, name: str, *, expect: int | None = None) -> None:
-        await self._apply([self._operation(Delete(ns, name, expect))])
+        await self._apply([Operation(self._place(ns, name), ns, name, None, expect)], OPERATION_BYTES)
 
     async def write(self, writes: Sequence[Put | Delete]) -> Versions:
         if not 0 < len(writes) <= MAX_OPERATIONS:
             raise UsageError("store.bad-transaction", writes=len(writes))
-        return await self._apply([self._operation(write) for write in writes])
+        operations = [
+            self._operation(write.ns, write.name, write.value if isinstance(write, Put) else None, write.expect)
+            for write in writes
+        ]
+        size = sum([len(op.value or b"") for op in operations])
+        return await self._apply(operations, size + len(operations) * OPERATION_BYTES)
 
     async def list(self, ns: str, prefix: str = "") -> Names:
         check_text(ns, NAMESPACE_BYTES)
@@ -175,11 +185,10 @@ class SealedKV(ABC):
         check_text(name, NAME_BYTES)
         return self._sealer.place(ns, name)
 
-    def _operation(self, write: Put | Delete) -> Operation:
-        value = write.value if isinstance(write, Put) else None
+    def _operation(self, ns: str, name: str, value: bytes | None, expect: int | None) -> Operation:
         if value is not None and (not isinstance(value, bytes) or len(value) > VALUE_BYTES):
             raise UsageError("store.bad-value", limit=VALUE_BYTES)
-        return Operation(self._place(write.ns, write.name), write.ns, write.name, value, write.expect)
+        return Operation(self._place(ns, name), ns, name, value, expect)
 
     async def _names(self, ns: str, prefix: str) -> Names:
         if not self._indexes.has(ns):

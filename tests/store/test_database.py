@@ -32,6 +32,17 @@ async def test_writers_who_come_together_share_commits_and_readers_share_calls(t
         assert kv.head.rows == 101
 
 
+async def test_many_large_transactions_of_empty_values_share_commits_within_their_bound(tmp_path: Path) -> None:
+    async def write(number: int) -> None:
+        await kv.write([Put(f"{number % 3}", f"{number}/{index}", b"") for index in range(1024)])
+
+    async with AsyncioBridge() as bridge, Database(tmp_path / "store.db", KEY, bridge) as kv:
+        async with trio.open_nursery() as nursery:
+            for number in range(70):
+                nursery.start_soon(write, number)
+        assert kv.head.rows == 70 * 1024 + 3
+
+
 async def test_a_listing_between_two_pages_keeps_neither_readers_nor_writers_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
