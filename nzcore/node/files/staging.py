@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nzcore.base.errors import PeerError, UnavailableError
+from nzcore.crypto.registers import clean_registers
 from nzcore.proto.files.frames import DATA_BYTES
 from nzcore.proto.files.manifest import Have, Kind, Manifest, places
 from nzcore.proto.files.names import FreeNames
@@ -75,6 +76,7 @@ class Staging:
         digest = self._known[index] = hashlib.sha256()
         with _told(self.folder), open(self._at(self._places[index]), "rb", buffering=0) as file:
             left = size
+            clean_registers()
             while left and (piece := file.read(min(left, DATA_BYTES))):
                 digest.update(piece)
                 left -= len(piece)
@@ -103,6 +105,7 @@ class Staging:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._file, view) :]
+        clean_registers()  # as where it was read
         self._hash.update(data)
         self._written += len(data)
 
