@@ -6,7 +6,6 @@ everybody with their own outcome, and hands over to the next. So there is nothin
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Generic, TypeVar
 
 import trio
@@ -66,8 +65,7 @@ class Batcher(Generic[Item, Result]):
         ticket: _Ticket[Item, Result] = _Ticket(item, weight)
         self._queue.append(ticket)
         if self._led:
-            ticket.task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(partial(self._withdraw, ticket))
+            await self._wait(ticket)
         if ticket.outcome is None:
             self._led = True
             await self._lead()
@@ -77,12 +75,17 @@ class Batcher(Generic[Item, Result]):
             raise error
         return result  # type: ignore[return-value]  # the pair says so: no error, hence a result
 
-    def _withdraw(self, ticket: _Ticket[Item, Result], _: object) -> trio.lowlevel.Abort:
-        ticket.task = None
-        if ticket in self._queue:
-            self._queue.remove(ticket)
-            self._room.unpark()
-        return trio.lowlevel.Abort.SUCCEEDED
+    async def _wait(self, ticket: _Ticket[Item, Result]) -> None:
+        ticket.task = trio.lowlevel.current_task()
+
+        def withdraw(_: object) -> trio.lowlevel.Abort:
+            ticket.task = None
+            if ticket in self._queue:
+                self._queue.remove(ticket)
+                self._room.unpark()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(withdraw)
 
     async def _lead(self) -> None:
         batch: list[_Ticket[Item, Result]] = []

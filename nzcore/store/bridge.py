@@ -55,7 +55,6 @@ class AsyncioBridge:
         self._closing = False  # by our wish
         self._ending = False  # for whatever reason
         self._peak = 0
-        self._alarms: set[Callable[[], object]] = set()
 
     async def __aenter__(self) -> Self:
         if self._thread is not None:
@@ -118,23 +117,7 @@ class AsyncioBridge:
             raise
         return result
 
-    def alarm(self, seconds: float, ring: Callable[[], object]) -> None:
-        """Calls `ring` in the Trio thread after real seconds, whatever Trio's clock is, or when the bridge ends.
-
-        For who waits for other threads: a deadline of Trio's would be jumped to under a virtual clock. One alarm for
-        each `ring` at a time. *Raises* UnavailableError `store.bridge-down`.
-        """
-        if self._down.is_set():
-            raise self._down_error()
-        self._alarms.add(ring)  # also while the thread ends: the news of it rings
-        self._schedule(self._loop.call_later, seconds, self._tell, self._ring, ring)
-
     # --- in the Trio thread
-
-    def _ring(self, ring: Callable[[], object]) -> None:
-        if ring in self._alarms:
-            self._alarms.remove(ring)
-            ring()
 
     async def _enter(self) -> None:
         if not self.alive:
@@ -181,8 +164,6 @@ class AsyncioBridge:
             self._finish(call, outcome.Error(self._down_error()))
         while self._queue:
             trio.lowlevel.reschedule(self._queue.popleft(), outcome.Error(self._down_error()))
-        for ring in list(self._alarms):
-            self._ring(ring)
 
     def _down_error(self) -> UnavailableError:
         error = UnavailableError("store.bridge-down", closing=self._closing)
@@ -225,11 +206,8 @@ class AsyncioBridge:
         self._send(call, result)
 
     def _send(self, call: _Call, result: outcome.Outcome[object]) -> None:
-        self._tell(self._finish, call, result)
-
-    def _tell(self, fn: Callable[[*Args], object], *args: *Args) -> None:
         try:
-            self._token.run_sync_soon(fn, *args)
+            self._token.run_sync_soon(self._finish, call, result)
         except trio.RunFinishedError:  # nobody is left to tell
             self._loop.stop()
 

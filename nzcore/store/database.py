@@ -4,20 +4,21 @@ Two connections, each with aiosqlite's own thread: one writes, one reads, so nei
 is in `transaction.py`; here is only who does it when.
 """
 
+import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar, TypeVarTuple, cast
 
+import aiosqlite
 import trio
 
 from nzcore.base.errors import NzError, UnavailableError
 from nzcore.crypto.secrets import StoreKey
 from nzcore.store.batch import Batcher
 from nzcore.store.bridge import AsyncioBridge
-from nzcore.store.connection import DISK_S, Connection, DirectCalls
 from nzcore.store.kv import SealedKV
 from nzcore.store.schema import open_file, open_reader
 from nzcore.store.scrub import Scrub
@@ -28,9 +29,26 @@ BATCH_REQUESTS = 512
 BATCH_BYTES = 4 << 20  # of values and operations in one shared commit: bounds its memory and everybody's wait
 BATCH_READS = 256
 MAX_WAITING = 1024  # queued writers, and queued readers; further ones wait for room
+DISK_S = 30.0  # after this a call counts as hung: real time, whatever clock Trio runs on
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
+
+
+class _Connection(aiosqlite.Connection):
+    """aiosqlite's thread and queue, for whole calls: a transaction costs one trip through its thread, not five."""
+
+    async def call(self, fn: Callable[[*Args], T], *args: *Args) -> T:
+        """Runs `fn(*args)` in the connection's thread. *Raises* UnavailableError `store.disk-hangs`."""
+        execute = cast("Callable[..., Awaitable[T]]", self._execute)
+        # A call that has reached the thread can't be taken back: on a timeout it may still be carried out.
+        try:
+            async with asyncio.timeout(DISK_S) as patience:
+                return await execute(fn, *args)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise UnavailableError("store.disk-hangs", seconds=DISK_S) from None
 
 
 class Database(SealedKV):
@@ -56,7 +74,6 @@ class Database(SealedKV):
         logging.getLogger("aiosqlite").setLevel(logging.WARNING)
         with trio.CancelScope(shield=True):  # bounded by DISK_S; half an opening would leave threads behind
             await self._bridge.run(self._connect)
-        self._writing, self._reading = DirectCalls(self._writer, self._bridge), DirectCalls(self._reader, self._bridge)
         self._open = True
         return self
 
@@ -98,13 +115,11 @@ class Database(SealedKV):
         return await self._writes.submit(operations, weight)
 
     async def _scan(self, tag: bytes, after: bytes, limit: int) -> list[StoredRow]:
-        if not self._open:
-            raise self._closed_error()
-        return await self._bridge.run(self._reader.call, partial(scan, self._reader_connection), tag, after, limit)
+        return await self._run(self._reader, partial(scan, self._reader_connection), tag, after, limit)
 
     async def _commit(self, requests: list[list[Operation]]) -> Sequence[Outcome]:
         try:
-            outcomes = await self._run(self._writing, self._table.commit, requests)
+            outcomes = await self._run(self._writer, self._table.commit, requests)
         except NzError:
             self._indexes.clear()  # what reached the disk is not known
             raise
@@ -114,15 +129,15 @@ class Database(SealedKV):
         return outcomes
 
     async def _read(self, places: list[bytes]) -> list[StoredRow | NzError | None]:
-        rows = await self._run(self._reading, partial(read, self._reader_connection), places)
+        rows = await self._run(self._reader, partial(read, self._reader_connection), places)
         return [rows.get(place) for place in places]
 
-    async def _run(self, calls: DirectCalls, fn: Callable[[*Args], T], *args: *Args) -> T:
+    async def _run(self, connection: _Connection, fn: Callable[[*Args], T], *args: *Args) -> T:
         if not self._open:
             raise self._closed_error()
-        return await calls.call(fn, *args)
+        return await self._bridge.run(connection.call, fn, *args)
 
-    async def _release(self, *connections: Connection) -> None:
+    async def _release(self, *connections: _Connection) -> None:
         """Closes connections and sees their threads end, also when the bridge has died or dies meanwhile."""
         with trio.CancelScope(shield=True):  # bounded by DISK_S
             try:
@@ -145,7 +160,7 @@ class Database(SealedKV):
             raise
         self._reader_connection: sqlite3.Connection = self._reader._conn
 
-    async def _start(self, connector: Callable[[], sqlite3.Connection]) -> Connection:
+    async def _start(self, connector: Callable[[], sqlite3.Connection]) -> _Connection:
         refusals: list[NzError] = []
 
         def connect() -> sqlite3.Connection:
@@ -156,13 +171,13 @@ class Database(SealedKV):
                 refusals.append(error)
                 return sqlite3.connect(":memory:")
 
-        connection = cast("Connection", await Connection(connect, 64))
+        connection = cast("_Connection", await _Connection(connect, 64))
         for refusal in refusals:
             await connection.close()
             raise refusal
         return connection
 
-    async def _close(self, connections: tuple[Connection, ...]) -> None:
+    async def _close(self, connections: tuple[_Connection, ...]) -> None:
         # The writer last, so that closing it empties the write-ahead log.
         for connection in connections:
             await connection.close()

@@ -9,7 +9,7 @@ import trio.testing
 
 from nzcore.base.errors import UnavailableError
 from nzcore.crypto.secrets import StoreKey
-from nzcore.store import connection as connection_module
+from nzcore.store import database as database_module
 from nzcore.store.bridge import AsyncioBridge
 from nzcore.store.database import Database
 from nzcore.store.kv import Entry, Put
@@ -125,7 +125,7 @@ async def test_a_disk_that_does_not_answer_is_said_and_the_store_goes_on_when_it
         n.start_soon(bridge.run, kv._writer.call, block)
         await trio.to_thread.run_sync(stuck.wait)
         with monkeypatch.context() as patch:
-            patch.setattr(connection_module, "DISK_S", 0.0)
+            patch.setattr(database_module, "DISK_S", 0.0)
             with pytest.raises(UnavailableError) as caught:
                 await kv.put("notes", "a", b"x")
             assert caught.value.code == "store.disk-hangs"
