@@ -30,7 +30,12 @@ def files(*suffixes: str) -> list[Path]:
     for folder, inner, names in os.walk(ROOT):
         inner[:] = [name for name in inner if name not in SKIPPED_FOLDERS and (name[0] != "." or name == ".ci")]
         found += [Path(folder, name) for name in names if not suffixes or name.endswith(suffixes)]
-    return sorted(path for path in found if not path.name.endswith((".pyc", ".lock")))
+    return sorted(path for path in found if not path.name.endswith((".pyc", ".lock")) and not _is_coverage(path))
+
+
+def _is_coverage(path: Path) -> bool:
+    """Processes that other tests run leave it while they run, with paths of this machine."""
+    return path.name.startswith(".coverage")
 
 
 def documents() -> list[Path]:
