@@ -8,6 +8,7 @@ import trio
 
 from nzcore.base.ids import NodeId
 from nzcore.kernel import Bus
+from nzcore.kernel.described import describe
 from nzcore.net.link import Flusher, Link
 from nzcore.net.links import NetTrouble, open_channel
 from nzcore.net.local import Local
@@ -69,7 +70,7 @@ class Guest:
         """Harmless, and no event: a guest is no channel of a peer."""
 
     def on_fault(self, link: Link, error: Exception) -> None:
-        self._bus.emit("net.trouble", NetTrouble("a guest's channel failed", repr(error)[:500]))
+        self._bus.emit("net.trouble", NetTrouble("a guest's channel failed", describe(error)))
 
     def on_closed(self, link: Link, code: str, *, by_remote: bool) -> None:
         self._arrived.set()

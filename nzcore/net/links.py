@@ -10,6 +10,7 @@ from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.base.scopes import Scope
 from nzcore.kernel import Bus
+from nzcore.kernel.described import describe
 from nzcore.net.link import Flusher, Link
 from nzcore.net.local import Local
 from nzcore.net.meeting import Met
@@ -197,7 +198,7 @@ class Links:
         self._bus.emit("channel.rekeyed", Rekeyed(link.peer, count))
 
     def on_fault(self, link: Link, error: Exception) -> None:
-        self._bus.emit("net.trouble", NetTrouble("a channel failed", repr(error)[:500]))
+        self._bus.emit("net.trouble", NetTrouble("a channel failed", describe(error)))
 
     def on_closed(self, link: Link, code: str, *, by_remote: bool) -> None:
         one = self._open.get(link.peer)

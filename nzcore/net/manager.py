@@ -15,6 +15,7 @@ from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.base.scopes import Scope
 from nzcore.kernel import Backoff, Bus
+from nzcore.kernel.described import describe
 from nzcore.net.admission import Admission, TrustAdmission
 from nzcore.net.book import Book
 from nzcore.net.dialler import DialFailed, race
@@ -268,7 +269,7 @@ class ChannelManager:
             self._tell_refused(host, error.code)
         except Exception as error:  # a crash boundary: a fault of ours in one connection is no other's
             wire.close(abort=True)
-            self._bus.emit("net.trouble", NetTrouble("an incoming connection failed", repr(error)[:500]))
+            self._bus.emit("net.trouble", NetTrouble("an incoming connection failed", describe(error)))
         except BaseException:
             wire.close(abort=True)
             raise
@@ -327,7 +328,7 @@ class ChannelManager:
         except NzError as error:
             flight.error = error
         except Exception as error:  # a crash boundary, as in _welcome
-            self._bus.emit("net.trouble", NetTrouble("a dial failed", repr(error)[:500]))
+            self._bus.emit("net.trouble", NetTrouble("a dial failed", describe(error)))
         finally:
             self._flights.pop(node, None)
             flight.landed.set()

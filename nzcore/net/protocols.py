@@ -9,6 +9,7 @@ from nzcore.base.errors import UsageError
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.kernel import Bus
+from nzcore.kernel.described import describe
 from nzcore.net.stream import Stream, StreamLost
 from nzcore.net.wire import Spawn
 from nzcore.proto.trust.view import TrustView
@@ -73,7 +74,6 @@ class Protocols:
             pass  # the other side, or a loss of trust, ended the stream: nobody's fault here
         except Exception as error:  # the crash boundary of handlers: reported, and it ends this stream only
             code = "channel.handler-failed"
-            text = f"{type(error).__name__}: {error}"[:500]
-            self._bus.emit("stream.handler-failed", HandlerFailed(stream.protocol, stream.peer, text))
+            self._bus.emit("stream.handler-failed", HandlerFailed(stream.protocol, stream.peer, describe(error)))
         finally:
             stream.close(code)

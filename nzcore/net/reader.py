@@ -49,7 +49,7 @@ class SocketReader:
     async def run(self) -> None:
         """Reads whenever nobody leads; the wire's own task. Returns after `stop`."""
         self._context = trio.lowlevel.current_task().context
-        while not (self._is_over or self._fault):
+        while not self._is_over and self._fault is None:
             if self._resumed is not None:
                 await self._resumed.wait()
             elif self._is_led:

@@ -474,3 +474,22 @@ async def test_a_connection_that_breaks_while_its_link_is_contested_is_noticed_a
         assert not bob.is_connected(alice)
         assert len(bob.node.channels.links) == 0
         assert world.network.connections == 0
+
+
+async def test_a_handler_whose_error_has_no_text_costs_its_own_stream_only(autojump_clock):
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError
+
+    async def fail(stream):
+        raise Mute
+
+    async with World(1) as world:
+        alice, bob = await couple(world)
+        bob.node.channels.serve("/test/mute/1", fail, Scope.MESSAGE)
+        stream = await alice.node.channels.open_stream(bob.id, "/test/mute/1")
+        with pytest.raises(NzError) as lost:
+            await stream.receive_some()
+        assert lost.value.code == "channel.handler-failed"
+        assert alice.is_connected(bob)
+        assert "stream.handler-failed" in {one.topic for one in world.trace}

@@ -1,11 +1,12 @@
 """A nursery whose tasks do one thing together: when one of them meets an error of ours, that is the error of all."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
 
 from nzcore.base.errors import NzError, PeerError
+from nzcore.base.groups import leaves
 from nzcore.net.stream import StreamLost
 
 
@@ -16,7 +17,7 @@ async def together() -> AsyncIterator[trio.Nursery]:
         async with trio.open_nursery() as nursery:
             yield nursery
     except BaseExceptionGroup as group:
-        errors = list(_leaves(group))
+        errors = list(leaves(group))
         ours = [error for error in errors if isinstance(error, NzError | trio.ClosedResourceError)]
         if not ours or len(ours) < len(errors):
             raise
@@ -30,11 +31,3 @@ def _rank(error: BaseException) -> int:
     if isinstance(error, StreamLost):
         return 2
     return 1 if isinstance(error, NzError) else 3
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error

@@ -20,10 +20,11 @@ from nzcore.control.verdict import Principal
 from nzcore.ipc.connection import SendItem
 from nzcore.kernel import Event as BusEvent
 from nzcore.kernel import Service
+from nzcore.kernel.described import describe
 from nzcore.module import Caller, Event, EventMark, Message, Module, Stream
 from nzcore.node.modules.context import CALLS_AT_ONCE, Context
 from nzcore.node.modules.declared import DeclaredOperation
-from nzcore.node.modules.loading import Loaded, described
+from nzcore.node.modules.loading import Loaded
 from nzcore.node.modules.surroundings import Surroundings
 from nzcore.node.plain import plain
 
@@ -183,7 +184,7 @@ class ModuleService(Service):
     def _raised(self, what: str, error: BaseException) -> UnavailableError:
         self._failures += 1
         name = self.loaded.manifest.name
-        text = described(error)
+        text = describe(error)
         trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:].replace(f"{self.loaded.root}.", "")
         self._parts.bus.emit(f"module.{name}.trouble", Failure(name, what, text, trace))
         return UnavailableError("module.raised", f"{what} raised {text}", module=name)

@@ -14,6 +14,7 @@ from types import CodeType, ModuleType
 from typing import NamedTuple
 
 from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.kernel.described import describe
 from nzcore.module import Module
 from nzcore.node.modules.declared import Declared, declared_by
 from nzcore.node.modules.folder import Snapshot
@@ -23,7 +24,6 @@ PREFIX = "nzmodule_"
 """No package of anybody else begins like this."""
 
 TRACE_CHARACTERS = 8192
-ERROR_CHARACTERS = 300
 _serial = itertools.count(1)
 
 
@@ -101,16 +101,8 @@ def _declared(kind: type[Module], manifest: Manifest, root: str) -> Declared:
 
 def _failed(error: BaseException, root: str) -> LoadError:
     trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:].replace(f"{root}.", "")
-    text = described(error).replace(f"{root}.", "")
+    text = describe(error).replace(f"{root}.", "")
     return LoadError("module.load-failed", f"its code raised {text}", trace)
-
-
-def described(error: BaseException) -> str:
-    """An exception of a module in one line."""
-    try:
-        return f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS].removesuffix(": ")
-    except Exception as second:  # an exception's own __str__ is code of the module, too
-        return f"{type(error).__name__}, whose text raised {type(second).__name__}"
 
 
 class _Source(InspectLoader):
