@@ -119,10 +119,17 @@ def read_secret(session: Session, path: str) -> str:
 
 
 def read_passphrase(session: Session, path: str) -> str:
-    """First line of a passphrase file. *Raises* UsageError `cli.empty-passphrase`."""
+    """First line of a passphrase file; of standard input the same however often it is asked for.
+
+    *Raises* UsageError `cli.empty-passphrase`.
+    """
+    if path == "-" and session.piped_passphrase is not None:
+        return session.piped_passphrase
     lines = read_secret(session, path).splitlines()
     if not lines:
         raise UsageError("cli.empty-passphrase", f"there is no passphrase in {path}")
+    if path == "-":
+        session.piped_passphrase = lines[0]
     return lines[0]
 
 

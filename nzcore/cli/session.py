@@ -29,6 +29,7 @@ class Session:
         self.home_path: str | None = None
         self.timeout: float | None = None
         self.chosen_passphrase: str | None = None  # for a home that this run made: a person types it once
+        self.piped_passphrase: str | None = None  # from standard input, which can be read once
 
     @property
     def home(self) -> Home:

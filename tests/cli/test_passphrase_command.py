@@ -129,6 +129,16 @@ def test_a_passphrase_comes_by_standard_input_too(sealed: Path, words: Path) -> 
 
 
 @pytest.mark.real
+def test_one_passphrase_from_standard_input_opens_the_home_and_seals_its_export(sealed: Path, tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    line = ("--home", str(sealed), "--json", "identity", "export", str(export), "--passphrase-file", "-")
+    made = spawn(*line, stdin=f"{OLD}\n")
+    assert made.code == 0, made.err
+    words = ("identity", "import", str(export), "--no-passphrase", "--passphrase-file", "-")
+    assert spawn("--home", str(tmp_path / "moved"), "--json", *words, stdin=f"{OLD}\n").code == 0
+
+
+@pytest.mark.real
 def test_a_running_node_changes_it_itself_and_still_asks_for_the_present_one(
     run: Run, sealed: Path, words: Path
 ) -> None:
