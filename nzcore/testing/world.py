@@ -29,11 +29,11 @@ from nzcore.crypto.hashing import sha256
 from nzcore.net.transport import Transport
 from nzcore.node.config import Config, Net
 from nzcore.node.dispatch import Dispatcher
-from nzcore.node.files.inbox import inline
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.network import NetService
 from nzcore.node.node import Node
+from nzcore.node.offload import inline
 from nzcore.node.peer_services import peer_services
 from nzcore.node.secrets import Secrets
 from nzcore.node.services import StoreService

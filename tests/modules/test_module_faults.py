@@ -8,7 +8,7 @@ import trio
 
 from nzcore.base.errors import NzError
 from nzcore.kernel.states import State
-from nzcore.node.modules.surroundings import in_spare_thread, inline
+from nzcore.node.offload import in_spare_thread, inline
 from tests.refusals import refused
 
 from .conftest import ECHO, provides, state, write

@@ -3,10 +3,9 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
 
 import trio
 
@@ -16,30 +15,12 @@ from nzcore.crypto.hashing import sha256
 from nzcore.node.config import Files
 from nzcore.node.files.records import Records
 from nzcore.node.files.staging import FOLDER_MODE, PARTIAL, Staging
+from nzcore.node.offload import Offload
 from nzcore.proto.files.manifest import Manifest
 from nzcore.proto.files.names import safe_name
 
 MAX_PARTIAL = 64
 """Unfinished transfers that are kept of one peer; the one that rested longest goes first."""
-
-T = TypeVar("T")
-
-
-class Offload(Protocol):
-    """Runs blocking work so that the node goes on: in a thread, except under a virtual clock."""
-
-    async def __call__(self, function: Callable[..., T], /, *args: Any) -> T: ...
-
-
-async def in_thread(function: Callable[..., T], /, *args: Any) -> T:
-    """Work in a thread; cancelled, it is waited for, so that no thread writes on after its transfer has ended."""
-    return await trio.to_thread.run_sync(function, *args)
-
-
-async def inline(function: Callable[..., T], /, *args: Any) -> T:
-    """Work at once, for runs under a virtual clock, which would not wait for a thread."""
-    await trio.lowlevel.checkpoint()
-    return function(*args)
 
 
 class Inbox:

@@ -15,9 +15,9 @@ from nzcore.base.errors import NzError, PeerError, UnavailableError
 from nzcore.base.reasons import catalogue
 from nzcore.kernel import Backoff
 from nzcore.net.stream import Stream, StreamLost
-from nzcore.node.files.inbox import Offload
 from nzcore.node.files.source import Reading, Survey
 from nzcore.node.files.together import together
+from nzcore.node.offload import Offload
 from nzcore.proto.files.frames import DATA_BYTES
 from nzcore.proto.files.machine import Event, Sender
 from nzcore.proto.files.manifest import Kind

@@ -15,11 +15,12 @@ from nzcore.kernel import Bus, Service
 from nzcore.net.manager import ChannelManager
 from nzcore.net.stream import Stream, StreamLost
 from nzcore.node.config import Files
-from nzcore.node.files.inbox import Inbox, Offload, in_thread
+from nzcore.node.files.inbox import Inbox
 from nzcore.node.files.receiving import Incoming
 from nzcore.node.files.records import Records
 from nzcore.node.files.sending import Outgoing
 from nzcore.node.files.source import Survey, survey
+from nzcore.node.offload import Offload, in_thread
 from nzcore.node.peers import PeerBook
 from nzcore.proto.files.frames import TRANSFER_BYTES
 from nzcore.store.kv import KV

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import trio
 
-from nzcore.node.files.inbox import Offload
+from nzcore.node.offload import Offload
 
 BLOCK_BYTES = 2 << 20
 """Written and hashed in one step."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nzcore.base.errors import UnavailableError, UsageError
-from nzcore.node.modules.surroundings import Offload
+from nzcore.node.offload import Offload
 from nzcore.store.files import replace
 
 FOLDER_MODE = 0o700

@@ -23,7 +23,8 @@ from nzcore.node.modules.loading import Loaded, load, unload
 from nzcore.node.modules.manifest import Manifest, satisfies
 from nzcore.node.modules.pins import Pin, Pins, pin_of
 from nzcore.node.modules.search import Found, find, survey
-from nzcore.node.modules.surroundings import Offload, Surroundings, in_spare_thread
+from nzcore.node.modules.surroundings import Surroundings
+from nzcore.node.offload import Offload, in_spare_thread
 from nzcore.node.plain import plain
 from nzcore.store.kv import Delete
 

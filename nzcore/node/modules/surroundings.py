@@ -5,8 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-import trio
-
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.base.scopes import Scope
@@ -14,26 +12,10 @@ from nzcore.ipc.connection import Dispatch
 from nzcore.kernel import Bus
 from nzcore.module import Peer
 from nzcore.net.manager import ChannelManager
+from nzcore.node.offload import Offload
 from nzcore.store.kv import KV
 
 T = TypeVar("T")
-
-
-class Offload(Protocol):
-    """Runs blocking work so that the node goes on: in a thread, except under a virtual clock."""
-
-    async def __call__(self, function: Callable[..., T], /, *args: object) -> T: ...
-
-
-async def in_spare_thread(function: Callable[..., T], /, *args: object) -> T:
-    """Work in a thread; cancelled, it is left to itself: strangers' code may never end."""
-    return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)
-
-
-async def inline(function: Callable[..., T], /, *args: object) -> T:
-    """Work at once, for runs under a virtual clock, which would not wait for a thread."""
-    await trio.lowlevel.checkpoint()
-    return function(*args)
 
 
 class Arrived(Protocol):
