@@ -87,12 +87,8 @@ class RecordWriter:
         size = len(payload)
         if self._queued or self.data_stream or size + HEADER_BYTES > self._limit or self.records >= HARD_RECORDS:
             return None
-        ciphertext = self.cipher.encrypt(b"", HEADER.pack(DATA, stream, size) + payload)
-        length = len(ciphertext)
-        self.records += 1
-        self.bytes += length + LENGTH_BYTES
-        self.total_bytes += length + LENGTH_BYTES
-        return length.to_bytes(LENGTH_BYTES, "big") + ciphertext
+        length, ciphertext = self._encrypt(HEADER.pack(DATA, stream, size) + payload)
+        return length + ciphertext
 
     def end_data(self) -> None:
         """Completes the open DATA frame: what follows begins another."""
@@ -115,16 +111,12 @@ class RecordWriter:
             self._queued -= self._size
             self._size = 0
             return
-        ciphertext = self.cipher.encrypt(b"", plaintext)
-        length = len(ciphertext).to_bytes(LENGTH_BYTES, "big")
+        length, ciphertext = self._encrypt(plaintext)
         if self._size < SMALL:
             self._sealed.append(length + ciphertext)
         else:
             self._sealed += (length, ciphertext)
         self._queued += OVERHEAD
-        self.records += 1
-        self.bytes += self._size + OVERHEAD
-        self.total_bytes += self._size + OVERHEAD
         self._size = 0
 
     def take(self) -> list[bytes]:
@@ -144,6 +136,15 @@ class RecordWriter:
         self._parts, self._sealed = [], []
         self._size = self._queued = self.data_stream = self.data_room = self._data_full = 0
         self.cipher.wipe()
+
+    def _encrypt(self, plaintext: bytes) -> tuple[bytes, bytes]:
+        """The next record: its length as it is sent, and its ciphertext."""
+        ciphertext = self.cipher.encrypt(b"", plaintext)
+        size = len(ciphertext)
+        self.records += 1
+        self.bytes += size + LENGTH_BYTES
+        self.total_bytes += size + LENGTH_BYTES
+        return size.to_bytes(LENGTH_BYTES, "big"), ciphertext
 
     def _begin_data(self, stream: int) -> None:
         self.end_data()
