@@ -9,8 +9,10 @@ from nzcore.base.errors import UsageError
 HASH_BYTES = 32
 MAX_HKDF_BYTES = 255 * HASH_BYTES
 
-_INNER = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+"""What HMAC does to each byte of its padded key (RFC 2104), as tables for `bytes.translate`."""
+
 _BLOCK_BYTES = 64
 
 
@@ -33,8 +35,8 @@ def keyed_hmac_sha256(key: bytes | bytearray) -> Callable[[bytes], bytes]:
     if len(key) > _BLOCK_BYTES:
         raise UsageError("crypto.bad-size", size=len(key))
     block = bytes(key).ljust(_BLOCK_BYTES, b"\0")
-    start_inner = hashlib.sha256(block.translate(_INNER)).copy
-    start_outer = hashlib.sha256(block.translate(_OUTER)).copy
+    start_inner = hashlib.sha256(block.translate(INNER_PAD)).copy
+    start_outer = hashlib.sha256(block.translate(OUTER_PAD)).copy
 
     def keyed(message: bytes) -> bytes:
         inner, outer = start_inner(), start_outer()
