@@ -29,7 +29,7 @@ from nzcore.node.peers import PeerBook
 from nzcore.proto.channel.hello import Hello
 from nzcore.proto.trust.view import TrustView
 from nzcore.store.inline import InlineKV
-from tools.benchmarks.channel_ours import ROOT, machine
+from tools.benchmarks.channel_ours import ROOT, User, machine
 
 if TYPE_CHECKING:
     from nzcore.net.manager import ChannelManager
@@ -38,14 +38,13 @@ NODES = (NodeId(bytes(31) + b"\1"), NodeId(bytes(31) + b"\2"))
 """Who asks, who serves."""
 
 
-class Channels:
+class Channels(User):
     """One channel, as the fabric sees all channels of a node."""
 
     def __init__(self, bus: Bus, nursery: trio.Nursery, other: NodeId, *, initiator: bool) -> None:
+        super().__init__(nursery)
         self.links = self
-        self.closed = trio.Event()
         self._bus = bus
-        self._nursery = nursery
         self._other = other
         self._initiator = initiator
         self._one: OpenLink | None = None
@@ -79,15 +78,6 @@ class Channels:
 
     def on_stream(self, link: Link, stream: Stream) -> None:
         self._nursery.start_soon(self._run, self._handlers[stream.protocol], stream)
-
-    def on_rekeyed(self, link: Link, count: int) -> None:
-        pass
-
-    def on_fault(self, link: Link, error: Exception) -> None:
-        raise error
-
-    def on_closed(self, link: Link, code: str, *, by_remote: bool) -> None:
-        self.closed.set()
 
     async def _run(self, handler: StreamHandler, stream: Stream) -> None:
         with suppress(StreamLost):
