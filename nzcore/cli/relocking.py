@@ -29,7 +29,8 @@ def ask_relocking(session: Session, said: Relocking) -> dict[str, Any]:
     which also opens the home where no node runs.
 
     *Raises* CommandLineError `cli.no-protection`, `cli.passphrase-needed`; UsageError `store.same-lock`,
-    `cli.empty-passphrase`; UnavailableError `node.no-home`, `cli.unreadable`.
+    `cli.empty-passphrase`, `store.wrong-passphrase` before a person is asked for a new one; UnavailableError
+    `node.no-home`, `cli.unreadable`, `store.*`.
     """
     session.home.require()
     _check(session, said)
@@ -38,6 +39,8 @@ def ask_relocking(session: Session, said: Relocking) -> dict[str, Any]:
     if said.new_passphrase_file:
         new = read_passphrase(session, said.new_passphrase_file)
     elif not said.no_passphrase:
+        if current is not None:
+            _try(session, current)
         new = new_passphrase(session, "new passphrase")
     return {"current": current, "new": new}
 
@@ -48,6 +51,14 @@ def relocked(done: dict[str, Any]) -> Iterator[output.Block]:
         yield "the keys are sealed under the new passphrase"
     else:
         yield "the keys are sealed under vault.key in the home: whoever reads the home has them"
+
+
+def _try(session: Session, passphrase: str) -> None:
+    """Opens the vault, which takes 0.3 s, so that nobody thinks up and types a new passphrase in vain. Whoever changes
+    the vault tries it again."""
+    from nzcore.store.vault import Vault
+
+    Vault.open(session.home.vault, passphrase=passphrase).wipe()
 
 
 def _check(session: Session, said: Relocking) -> None:

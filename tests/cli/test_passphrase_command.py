@@ -184,3 +184,16 @@ def test_a_person_is_asked_for_the_present_one_and_twice_for_the_next(run: Run, 
         assert "horse" not in terminal.shown
     assert opens(run, sealed, "--passphrase-file", words / "new") == ""
     assert os.listdir(sealed).count("vault.key") == 0
+
+
+@pytest.mark.real
+def test_a_person_learns_that_the_present_one_is_wrong_before_a_new_one_is_asked_for(sealed: Path) -> None:
+    before = vault_files(sealed)
+    with Terminal("--home", str(sealed), "identity", "passphrase") as terminal:
+        terminal.expect("passphrase: ")
+        terminal.enter("open sesame")
+        terminal.expect("the passphrase does not open the vault")
+        terminal.expect("try again")
+        assert terminal.end() == 1
+        assert "new passphrase" not in terminal.shown
+    assert vault_files(sealed) == before
