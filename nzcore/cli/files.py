@@ -48,8 +48,12 @@ def read_bytes(path: str, *, limit: int) -> bytes:
 
 def read_text(path: str, *, limit: int = TEXT_BYTES) -> str:
     """Text of a file, without surrounding blanks. *Raises* UnavailableError `cli.unreadable`."""
+    return _decoded(read_bytes(path, limit=limit), path).strip()
+
+
+def _decoded(data: bytes, path: str) -> str:
     try:
-        return read_bytes(path, limit=limit).decode("utf-8").strip()
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UnavailableError("cli.unreadable", f"{path} is not text") from error
 
@@ -107,7 +111,15 @@ def whole_or_nothing(home: Path) -> Iterator[None]:
 
 
 def read_secret(session: Session, path: str) -> str:
-    """Text of a secret file; says so when others can read it too. *Raises* UnavailableError `cli.unreadable`."""
+    """Text of a secret file, without surrounding blanks; says so when others can read it too.
+
+    *Raises* UnavailableError `cli.unreadable`.
+    """
+    return _secret(session, path).strip()
+
+
+def _secret(session: Session, path: str) -> str:
+    """The same, as it is."""
     if path != "-":
         try:
             mode = Path(path).stat().st_mode
@@ -115,22 +127,25 @@ def read_secret(session: Session, path: str) -> str:
             raise UnavailableError("cli.unreadable", f"cannot read {path}: {error.strerror}") from error
         if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
             session.warn("cli.exposed-file", f"other users of this machine can read {path}", f"chmod 600 {path}")
-    return read_text(path, limit=SECRET_BYTES)
+    return _decoded(read_bytes(path, limit=SECRET_BYTES), path)
 
 
 def read_passphrase(session: Session, path: str) -> str:
     """First line of a passphrase file; of standard input the same however often it is asked for.
 
-    *Raises* UsageError `cli.empty-passphrase`.
+    Taken as it is, blanks and all, for so a person's is taken at a prompt: one and the same vault opens to both, and to
+    `up -d`, which hands on by pipe what was typed. Only the line's end is not part of it, be it of Windows.
+
+    *Raises* UsageError `cli.empty-passphrase`; as `read_secret` does.
     """
     if path == "-" and session.piped_passphrase is not None:
         return session.piped_passphrase
-    lines = read_secret(session, path).splitlines()
-    if not lines:
+    first = _secret(session, path).partition("\n")[0].removesuffix("\r")
+    if not first:
         raise UsageError("cli.empty-passphrase", f"there is no passphrase in {path}")
     if path == "-":
-        session.piped_passphrase = lines[0]
-    return lines[0]
+        session.piped_passphrase = first
+    return first
 
 
 def is_interactive(session: Session) -> bool:
