@@ -17,6 +17,8 @@ CERTIFICATE_BYTES = 8192  # the public copy has below 1 KiB; anything longer is 
 
 _VAULT_HEAD = b"NZVAULT\0\0\1"  # spec/store.md §7; the byte behind it is the kind of lock
 _BY_PASSPHRASE, _BY_KEY_FILE = b"\1", b"\2"
+_STORE_RAN = b'"event": "service.store.running"'  # no value of a log's line shows this: its quotes are escaped
+_LINE_BYTES = 1 << 16  # read at once of a log: its lines are far shorter, garbage need not be
 
 
 class Home:
@@ -46,6 +48,11 @@ class Home:
     @property
     def database(self) -> Path:
         return self.path / "store.db"
+
+    @property
+    def fresh_database(self) -> Path:
+        """What the first store is made in before it gets its name."""
+        return self.path / "store.db.new"
 
     @property
     def network_secret(self) -> Path:
@@ -115,16 +122,22 @@ class Home:
         """*Raises* UnavailableError `node.missing-store` where a store was made and is gone. An empty one in its place
         would look like a node that is well and has never had a peer.
 
-        `place` is the witness: it is written once, after the first store is on the disk. So a crash between making the
-        home and making the store, or between the two files, leaves a home that starts.
+        `place` is the witness: it is written once, after the first store is on the disk. Where it went too, what the
+        store left is one, the log of a node whose store ran, and files of modules, which were enabled in that store. So
+        a crash between making the home and making the store, or between the two files, leaves a home that starts.
         """
-        if os.path.exists(self.place) and not os.path.lexists(self.database):
+        if os.path.lexists(self.database):
+            return
+        witnesses = (self.place, f"{self.database}-wal")
+        begun = os.path.lexists(self.fresh_database)
+        if any(os.path.lexists(path) for path in witnesses) or (not begun and self._shows_traces()):
             message = f"{self.database} is missing: it held the peers, tickets and messages, and what modules stored"
             raise UnavailableError("node.missing-store", message, path=str(self.database))
 
     def forget_store(self) -> None:
         """Lets the next start make an empty store in the place of one that is gone; its log alone is no use.
 
+        What is left says so until there is one: the file that it will be made in, which a crash leaves there.
         *Raises* UsageError `node.store-exists`; UnavailableError `node.unwritable`.
         """
         if os.path.lexists(self.database):
@@ -132,8 +145,26 @@ class Home:
         try:
             for rest in (f"{self.database}-wal", f"{self.database}-shm", self.place):
                 Path(rest).unlink(missing_ok=True)
+            self.fresh_database.touch(mode=FILE_MODE)
         except OSError as error:
-            raise UnavailableError("node.unwritable", f"cannot remove {error.filename}: {error.strerror}") from error
+            raise UnavailableError("node.unwritable", f"cannot change {error.filename}: {error.strerror}") from error
+
+    def _shows_traces(self) -> bool:
+        """Whether a node with a store has run here, as far as files beside the store tell.
+
+        Whoever deletes these too leaves a home that nothing tells from a new one. The vault could, but no start writes
+        to it, and one that carries another field is refused by builds that don't know the field.
+        """
+        if any(self.module_files.glob("*/*")):
+            return True
+        for log in self.logs.glob(f"{self.log.name}*"):
+            try:
+                with log.open("rb") as lines:
+                    if any(_STORE_RAN in line for line in iter(lambda: lines.readline(_LINE_BYTES), b"")):
+                        return True
+            except OSError:  # what can't be read tells nothing
+                continue
+        return False
 
     def read_network_secret(self) -> bytes | None:
         """The 32 bytes, or None for an open network.

@@ -139,13 +139,76 @@ def test_the_rest_of_a_store_that_is_gone_does_not_hinder_an_empty_one(home: Hom
     assert start(home, empty_store=True) == "ready"
 
 
-@pytest.mark.parametrize("lost", [("store.db", "place"), ("place",), ()])
+@pytest.mark.parametrize("lost", [("store.db", "place", "logs/node.log"), ("place", "logs/node.log"), ("place",), ()])
 def test_a_crash_between_two_files_leaves_a_home_that_starts(home: Home, lost: tuple[str, ...]) -> None:
-    """The store is made before its witness, both at the first start: these are all the states between."""
+    """The store is made before the log says that it runs, that before its witness, all at the first start: these are
+    all the states between, and the first is a home of which nothing tells that it ever had a store."""
     assert start(home) == "ready"
     for name in lost:
         (home.path / name).unlink()
     assert start(home) == "ready"
+
+
+def with_its_log(home: Home) -> None:
+    assert home.log.exists()
+
+
+def without_its_log(home: Home) -> None:
+    home.log.unlink()
+
+
+def with_its_log_rotated(home: Home) -> None:
+    home.log.rename(home.logs / "node.log.1")
+
+
+def with_a_module_s_files(home: Home) -> None:
+    without_its_log(home)
+    (home.module_files / "profile").mkdir(parents=True)
+    (home.module_files / "profile" / "mine.json").write_text("{}")
+
+
+def with_the_store_s_log(home: Home) -> None:
+    without_its_log(home)
+    (home.path / "store.db-wal").write_bytes(b"rows")
+
+
+@pytest.mark.parametrize("rest", [with_its_log, with_its_log_rotated, with_a_module_s_files, with_the_store_s_log])
+def test_a_store_that_went_with_its_witness_is_missed_by_what_else_it_left(
+    home: Home, rest: Callable[[Home], None]
+) -> None:
+    assert start(home) == "ready"
+    home.place.unlink()
+    home.database.unlink()
+    rest(home)
+    assert start(home) == "node.missing-store"
+    assert not home.database.exists()
+    assert start(home, empty_store=True) == "ready"
+    assert start(home) == "ready"
+    assert not home.fresh_database.exists()
+
+
+def test_an_empty_store_that_was_meant_is_still_meant_after_a_crash(home: Home) -> None:
+    assert start(home) == "ready"
+    home.place.unlink()
+    home.database.unlink()
+    home.forget_store()
+    assert start(home) == "ready"
+
+
+def test_a_start_that_failed_before_the_first_store_is_no_loss_of_it(home: Home) -> None:
+    home.make_folders()
+    into_folder(home.path / "store.db.new")  # nothing can be made there
+    assert start(home) == "node.not-ready"
+    assert "service.store" in home.log.read_text()
+    (home.path / "store.db.new").rmdir()
+    assert start(home) == "ready"
+
+
+@pytest.mark.parametrize("harm", [into_folder, garbage])
+def test_a_log_that_cannot_be_read_is_no_witness(home: Home, harm: Callable[[Path], None]) -> None:
+    home.make_folders()
+    harm(home.logs / "node.log.1")
+    home.require_store()
 
 
 def test_after_every_refusal_the_home_is_as_free_as_before(home: Home) -> None:
