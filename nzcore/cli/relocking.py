@@ -1,9 +1,10 @@
-"""What `nzcore identity passphrase` asks before the keys are sealed anew, and how it tells that they are.
+"""What `nzcore identity passphrase` asks before the keys are sealed anew, and what it tells once they are.
 
 Refuses what can't be meant before anybody is asked anything; what opens a vault and what crashes leave is not decided
 here.
 """
 
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from nzcore.cli import output
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import is_interactive, new_passphrase, read_passphrase, unlock
 from nzcore.cli.session import Session
+from nzcore.cli.unit import unit_fault
 
 
 class Relocking(NamedTuple):
@@ -51,6 +53,14 @@ def relocked(done: dict[str, Any]) -> Iterator[output.Block]:
         yield "the keys are sealed under the new passphrase"
     else:
         yield "the keys are sealed under vault.key in the home: whoever reads the home has them"
+
+
+def warn_of_unit(session: Session, said: Relocking, new: str | None) -> None:
+    """Says what to do where the unit that starts the node at login would hand it what opens nothing any more."""
+    file = said.new_passphrase_file
+    new_file = os.path.abspath(file) if file and file != "-" else None
+    if fault := unit_fault(session, lambda passphrase: passphrase == new, new_file=new_file):
+        session.warn("cli.stale-unit", fault.message, fault.hint)
 
 
 def _try(session: Session, passphrase: str) -> None:

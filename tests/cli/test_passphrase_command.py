@@ -1,7 +1,10 @@
 """What seals a home's keys is changed by command: at rest and running, by files, standard input and a person."""
 
+import json
 import os
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +119,74 @@ def test_a_home_under_a_key_file_has_no_passphrase_to_give(run: Run, bare: Path,
     nowhere = run("--home", words / "nowhere", "--json", "identity", "passphrase", "--no-passphrase")
     assert (nowhere.code, nowhere.error["code"]) == (3, "node.no-home")
     assert vault_files(bare) == before
+
+
+@pytest.fixture
+def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units are installed in a folder of the test."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def unit_check(run: Run, home: Path) -> dict[str, Any]:
+    """What the doctor finds of the home's unit; empty where it does not look."""
+    found = run("--home", home, "--json", "doctor").json
+    return next((one for one in found if one["check"] == "unit"), {})
+
+
+@pytest.mark.usefixtures("units")
+def test_a_unit_that_hands_the_old_passphrase_is_told_with_what_to_run(run: Run, sealed: Path, words: Path) -> None:
+    assert unit_check(run, sealed) == {}
+    unit = run("--home", sealed, "--json", "service", "install", "--passphrase-file", words / "old").json["unit"]
+    assert unit_check(run, sealed)["ok"]
+    change = ("identity", "passphrase", "--passphrase-file", words / "old", "--new-passphrase-file", words / "new")
+    done = run("--home", sealed, "--json", *change)
+    assert (done.code, done.json["lock"]) == (0, "passphrase")
+    warned = json.loads(done.err)["warning"]
+    assert warned["code"] == "cli.stale-unit"
+    assert unit in warned["message"]
+    assert str(words / "old") in warned["message"]
+    found = unit_check(run, sealed)
+    assert not found["ok"]
+    assert str(words / "old") in found["hint"]
+    line = shlex.split(warned["hint"])
+    assert line[0] == "nzcore"
+    assert run(*line[1:]).code == 0
+    assert str(words / "new") in Path(unit).read_text()
+    assert unit_check(run, sealed)["ok"]
+
+
+@pytest.mark.usefixtures("units")
+def test_a_unit_learns_of_a_home_that_goes_from_a_key_file_to_a_passphrase_and_back(
+    run: Run, bare: Path, words: Path
+) -> None:
+    run("--home", bare, "service", "install")
+    to_passphrase = ("identity", "passphrase", "--new-passphrase-file", words / "new")
+    done = run("--home", bare, *to_passphrase)
+    assert done.code == 0
+    assert "hands the node no passphrase" in done.err
+    assert f"nzcore --home {bare} service install --force --passphrase-file {words / 'new'}" in done.err
+    assert not unit_check(run, bare)["ok"]
+    assert run("--home", bare, "service", "install", "--force", "--passphrase-file", words / "new").code == 0
+    back = run("--home", bare, "identity", "passphrase", "--passphrase-file", words / "new", "--no-passphrase")
+    assert f"still needs {words / 'new'}" in back.err
+    assert not unit_check(run, bare)["ok"]
+    assert run("--home", bare, "service", "install", "--force").code == 0
+    assert unit_check(run, bare)["ok"]
+
+
+@pytest.mark.usefixtures("units")
+def test_a_unit_whose_file_holds_the_new_passphrase_is_well(run: Run, bare: Path, words: Path) -> None:
+    new = words / "new 100%"
+    (words / "new").rename(new)
+    unit = Path(run("--home", bare, "--json", "service", "install", "--passphrase-file", new).json["unit"])
+    done = run("--home", bare, "identity", "passphrase", "--new-passphrase-file", new)
+    assert (done.code, done.err) == (0, "")
+    assert unit_check(run, bare)["ok"]
+    new.unlink()
+    assert "cannot read" in unit_check(run, bare)["detail"]
+    text = unit.read_text().replace("LoadCredential=passphrase:", "LoadCredential=passphrase:%h/")
+    unit.write_text(text)  # by hand: where that is, only systemd knows
+    assert unit_check(run, bare)["ok"]
 
 
 @pytest.mark.real

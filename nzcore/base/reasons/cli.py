@@ -19,6 +19,10 @@ REASONS = {
     "no-protection": Reason(
         "how the keys are to be sealed is not said", "--passphrase-file F, or --no-passphrase for a key file"
     ),
+    "stale-unit": Reason(
+        "the installed systemd unit would not start the node with what opens its home",
+        "install it anew: nzcore service install --force, with --passphrase-file F where a passphrase opens the home",
+    ),
     "home-exists": Reason("there is a node already", "use it, or choose another folder with --home DIR"),
     "words-not-confirmed": Reason("the words were not given back", "run init again and write the words down"),
     "no-certificate": Reason("there is no certificate", "name the file that `nzcore identity sign` answered with"),

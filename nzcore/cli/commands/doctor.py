@@ -1,11 +1,12 @@
 """`nzcore doctor`: checks the folder, and the node itself if it runs; or climbs the way to a peer step by step."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
 
-from nzcore.base.errors import UnavailableError
+from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.cli import output
 from nzcore.cli.errors import FAILED
 from nzcore.cli.frame import command as declare
@@ -25,7 +26,7 @@ def command(session: Session, peer: str | None) -> int:
     wrong, and says what to try.
     """
     if peer is None:
-        checks = [*_examine(session), *_ask_node(session)]
+        checks = [*_examine(session), *_examine_unit(session), *_ask_node(session)]
         session.show(checks, _findings)
     else:
         checks = _climb(session, peer)
@@ -46,6 +47,31 @@ def _examine(session: Session) -> list[dict[str, Any]]:
     found = builtins(check_home(session.home))
     assert isinstance(found, list)
     return found
+
+
+def _examine_unit(session: Session) -> list[dict[str, Any]]:
+    """Whether the unit that starts the node at login can, where one is installed."""
+    from nzcore.cli.unit import unit_fault, unit_path
+
+    unit = unit_path(session.home.path)
+    if not unit.exists() or not session.home.exists():
+        return []
+    if fault := unit_fault(session, partial(_opens, session)):
+        return [{"check": "unit", "ok": False, "detail": fault.message, "hint": fault.hint}]
+    return [{"check": "unit", "ok": True, "detail": str(unit), "hint": ""}]
+
+
+def _opens(session: Session, passphrase: str) -> bool:
+    """Takes 0.3 s. What is wrong with the vault itself is another check's finding."""
+    from nzcore.store.vault import Vault
+
+    try:
+        Vault.open(session.home.vault, passphrase=passphrase).wipe()
+    except UsageError:
+        return False
+    except UnavailableError:
+        return True
+    return True
 
 
 def _ask_node(session: Session) -> list[dict[str, Any]]:

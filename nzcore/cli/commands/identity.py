@@ -31,7 +31,7 @@ from nzcore.cli.files import (
 )
 from nzcore.cli.frame import Group
 from nzcore.cli.names import peer_argument
-from nzcore.cli.relocking import Relocking, ask_relocking, relocked
+from nzcore.cli.relocking import Relocking, ask_relocking, relocked, warn_of_unit
 from nzcore.cli.session import Session
 
 if TYPE_CHECKING:
@@ -235,8 +235,10 @@ def passphrase(
     A copy of the home from before still opens as it did: where one may be in other hands, run `identity rotate` too.
     What starts the node with a passphrase file, as `service install` sets up, needs the new one.
     """
-    asked = ask_relocking(session, Relocking(passphrase_file, new_passphrase_file, no_passphrase))
+    said = Relocking(passphrase_file, new_passphrase_file, no_passphrase)
+    asked = ask_relocking(session, said)
     session.show(_ask(session, "identity.passphrase", asked, None), relocked)
+    warn_of_unit(session, said, asked["new"])
 
 
 @command.command("card", example="nzcore identity card --no-addresses")

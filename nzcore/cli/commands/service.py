@@ -1,8 +1,5 @@
 """`nzcore service …`: the supervised parts of a node, and the node as a service of systemd."""
 
-import hashlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,22 +11,7 @@ from nzcore.cli import output
 from nzcore.cli.frame import Group
 from nzcore.cli.names import service_names
 from nzcore.cli.session import Session
-
-UNIT = """\
-[Unit]
-Description=nzcore node in {home}
-After=network.target
-
-[Service]
-Type=notify
-ExecStart={start}
-Restart=on-failure
-RestartSec=2
-TimeoutStopSec=40
-{extra}
-[Install]
-WantedBy=default.target
-"""
+from nzcore.cli.unit import unit_path, unit_text
 
 _CHANGE_S = 30.0  # a service may take its start and stop timeouts
 
@@ -105,10 +87,10 @@ def install(session: Session, passphrase_file: str | None, force: bool) -> None:
     home.require()
     if home.needs_passphrase() and not passphrase_file:
         raise UsageError("cli.passphrase-needed", hint="--passphrase-file F: systemd has nobody to ask")
-    unit = _unit_path(home.path)
+    unit = unit_path(home.path)
     if unit.exists() and not force:
         raise UsageError("cli.file-exists", f"{unit} is already there", hint="--force overwrites it")
-    text = _unit_text(home.path, Path(passphrase_file).absolute() if passphrase_file else None)
+    text = unit_text(home.path, Path(passphrase_file).absolute() if passphrase_file else None)
     try:
         unit.parent.mkdir(parents=True, exist_ok=True)
         unit.write_text(text, encoding="utf-8")
@@ -157,37 +139,3 @@ def _fact(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _unit_path(home: Path) -> Path:
-    """`nzcore.service` for the usual home; another's unit carries its folder's name, as far as systemd can, and a sum
-    of its path, because folders may be called alike. However the folder is reached, its unit is the same."""
-    from nzcore.node.home import default_home
-
-    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    real = os.path.realpath(home)
-    name = "nzcore"
-    if real != os.path.realpath(default_home()):
-        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in os.path.basename(real)).strip("-")
-        name = f"nzcore-{plain[:64] or 'home'}-{hashlib.sha256(os.fsencode(real)).hexdigest()[:8]}"
-    return base / "systemd" / "user" / f"{name}.service"
-
-
-def _unit_text(home: Path, passphrase_file: Path | None) -> str:
-    """The unit; the passphrase goes by a systemd credential, so the node itself can't be told another file."""
-    from nzcore.cli.spawn import own_command
-
-    script = shutil.which("nzcore")
-    line = [*([script] if script else own_command()), "--home", str(home), "up"]
-    start = " ".join(_quoted(word) for word in line)
-    extra = ""
-    if passphrase_file:
-        start += ' --passphrase-file "%d/passphrase"'
-        extra = f"LoadCredential=passphrase:{str(passphrase_file).replace('%', '%%')}\n"
-    return UNIT.format(home=str(home).replace("%", "%%"), start=start, extra=extra)
-
-
-def _quoted(word: str) -> str:
-    """A word of a unit's command line, by systemd's rules."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"' if any(c in escaped for c in " \t'\";") else escaped
