@@ -11,7 +11,7 @@ from nzcore.base.errors import NzError, UnavailableError
 from nzcore.cli import output
 from nzcore.cli.errors import FAILED, INTERRUPTED, UNREAD, USAGE, CommandLineError, OutputClosed, exit_code
 from nzcore.cli.extension import Root
-from nzcore.cli.frame import Entry
+from nzcore.cli.frame import Entry, in_words
 from nzcore.cli.session import Session
 
 COMMANDS = {
@@ -107,12 +107,21 @@ def _misused(error: click.UsageError, *, as_json: bool) -> int:
         output.say_help(error.format_message())
         return USAGE
     message = "missing command" if isinstance(error, click.exceptions.NoArgsIsHelpError) else error.format_message()
+    if isinstance(error, click.BadParameter) and error.param:
+        message = _in_words(message, error.param.type)
     first = message.strip().splitlines()[0].rstrip(".")
     for type_, words in _TYPES.items():
         first = first.replace(f"is not a valid {type_}", f"is not {words}")
     plain = first if first[:2].isupper() else first[:1].lower() + first[1:]
     output.fail(CommandLineError("cli.usage", plain, hint=f"{path} --help"), as_json=as_json)
     return USAGE
+
+
+def _in_words(message: str, type_: object) -> str:
+    said, within, _ = message.partition(" is not in the range ")
+    if not within or not isinstance(type_, click.IntRange | click.FloatRange):
+        return message
+    return f"{said} is out of range: {in_words(type_)}"
 
 
 def _bug(error: Exception) -> NzError:

@@ -37,6 +37,30 @@ class Seconds(click.FloatRange):
         return number
 
 
+def in_words(bounds: click.IntRange | click.FloatRange) -> str:
+    """What a number may be: click's own `0<x<=86400` is for programmers."""
+    low, high = bounds.min, bounds.max
+    if low is not None and high is not None and not (bounds.min_open or bounds.max_open):
+        return f"{low} to {high}"
+    lower = "" if low is None else f"more than {low}" if bounds.min_open else f"{low} or more"
+    upper = "" if high is None else f"less than {high}" if bounds.max_open else f"up to {high}"
+    return ", ".join(filter(None, (lower, upper)))
+
+
+def _record(param: click.Parameter, ctx: click.Context) -> tuple[str, str] | None:
+    """A line of the help, its range in words."""
+    record = param.get_help_record(ctx)
+    if (
+        not record
+        or not isinstance(param, click.Option)
+        or not isinstance(param.type, click.IntRange | click.FloatRange)
+    ):
+        return record
+    shown = param.get_help_extra(ctx).get("range", "")
+    text, bracket, extra = record[1].rpartition("[")
+    return record[0], text + bracket + (extra.replace(shown, in_words(param.type)) if shown else extra)
+
+
 def _note(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Writes an option that was really given into the session: an inner default never undoes an outer option."""
     session = ctx.find_object(Session)
@@ -84,8 +108,8 @@ class Command(click.Command):
             with formatter.section("Example"):
                 for line in self.example.strip().splitlines():
                     formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
-        own = [p.get_help_record(ctx) for p in super().get_params(ctx) if isinstance(p, click.Option)]
-        shared = [p.get_help_record(ctx) for p in EVERYWHERE]
+        own = [_record(p, ctx) for p in super().get_params(ctx) if isinstance(p, click.Option)]
+        shared = [_record(p, ctx) for p in EVERYWHERE]
         for title, records in (("Options", own), ("Options of every command", shared)):
             rows = [record for record in records if record]
             if rows:

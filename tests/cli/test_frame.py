@@ -1,10 +1,12 @@
 """Every command has the same frame: global options anywhere, errors of one form, nothing imported too early."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import nzcore
@@ -12,6 +14,7 @@ from nzcore.base.errors import NzError, PeerError, UnavailableError, UsageError
 from nzcore.cli.app import COMMANDS, nzcore_command
 from nzcore.cli.commands.explain import command as explain
 from nzcore.cli.errors import CommandLineError, OutputClosed, exit_code
+from nzcore.cli.frame import Command, in_words
 from nzcore.cli.spawn import own_environment
 
 from .conftest import WAIT_S, Run, python
@@ -78,7 +81,7 @@ def test_a_human_reads_what_happened_and_what_to_try(run: Run, tmp_path: Path) -
         (("service", "show"), "missing argument 'NAME'"),
         (("--timeout", "never", "state"), "invalid value for '--timeout': 'never' is not a number"),
         (("--timeout", "nan", "state"), "invalid value for '--timeout': 'nan' is not a number of seconds"),
-        (("--timeout", "0", "state"), "invalid value for '--timeout': 0.0 is not in the range 0<x<=86400"),
+        (("--timeout", "0", "state"), "invalid value for '--timeout': 0.0 is out of range: more than 0, up to 86400"),
         (("service",), "missing command"),
         ((), "missing command"),
     ],
@@ -111,6 +114,45 @@ def test_a_nearly_right_command_is_suggested(run: Run) -> None:
 def test_a_command_that_is_called_otherwise_here_is_named(run: Run, tmp_path: Path, word: str, meant: str) -> None:
     ended = run("--home", tmp_path / "nowhere", word)
     assert ended.err.splitlines()[0] == f"error: no such command {word!r}; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        (click.IntRange(1, 1000), "1 to 1000"),
+        (click.IntRange(min=1), "1 or more"),
+        (click.IntRange(max=9), "up to 9"),
+        (click.FloatRange(min=0, min_open=True), "more than 0"),
+        (click.FloatRange(0, 60, min_open=True), "more than 0, up to 60"),
+        (click.FloatRange(0.5, 1, max_open=True), "0.5 or more, less than 1"),
+    ],
+)
+def test_a_range_is_said_in_words(bounds: click.IntRange | click.FloatRange, words: str) -> None:
+    assert in_words(bounds) == words
+    option = click.Option(["--some"], type=bounds, metavar="N", default=7, show_default=True, help="Some [of them].")
+    page = Command("any", params=[option]).get_help(click.Context(click.Command("any")))
+    assert f"Some [of them].  [default: 7; {words}]" in page
+
+
+def test_no_help_shows_a_range_in_signs(run: Run) -> None:
+    pages = []
+
+    def read(group: click.Group, *path: str) -> None:
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            pages.append(run(*path, name, "--help").out)
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                read(command, *path, name)
+
+    read(nzcore_command)
+    assert len(pages) > 60
+    assert all("more than 0, up to 86400" in " ".join(page.split()) for page in pages)
+    assert [page for page in pages if re.search(r"\bx[<>]|[<>]=?x\b", page)] == []
+
+
+def test_a_number_out_of_range_is_told_in_words(run: Run) -> None:
+    assert "'--uses': 0 is out of range: 1 to 1000\n" in run("invite", "--uses", "0").err
 
 
 def test_what_is_no_number_is_told_in_words(run: Run) -> None:
