@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nzcore.base.errors import NzError, UnavailableError
-from nzcore.cli.files import SECRET_BYTES, read_text
+from nzcore.cli.files import read_passphrase, read_text
 from nzcore.cli.session import Session
 
 UNIT = """\
@@ -91,10 +91,10 @@ def unit_fault(session: Session, opens: Callable[[str], bool], *, new_file: str 
     if file is None:
         return Fault(f"{unit} hands the node no passphrase, and at its start nobody is there to be asked", anew)
     try:
-        lines = read_text(file, limit=SECRET_BYTES).splitlines()
+        handed = read_passphrase(session, file)
     except NzError as error:
         return Fault(f"{unit} hands the node {file}: {error.message}", anew)
-    if lines and opens(lines[0]):
+    if opens(handed):
         return None
     hint = anew if new_file else f"put the passphrase into the first line of {file}; or: {anew}"
     return Fault(f"{unit} hands the node {file}, whose passphrase does not open the vault", hint)

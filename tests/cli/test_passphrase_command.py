@@ -178,6 +178,7 @@ def test_a_unit_learns_of_a_home_that_goes_from_a_key_file_to_a_passphrase_and_b
 def test_a_unit_whose_file_holds_the_new_passphrase_is_well(run: Run, bare: Path, words: Path) -> None:
     new = words / "new 100%"
     (words / "new").rename(new)
+    new.write_text("  blanks around \r\nand a second line\n")
     unit = Path(run("--home", bare, "--json", "service", "install", "--passphrase-file", new).json["unit"])
     done = run("--home", bare, "identity", "passphrase", "--new-passphrase-file", new)
     assert (done.code, done.err) == (0, "")
