@@ -122,7 +122,8 @@ class Client:
         """The result as plain values.
 
         *Raises* NodeError with the node's refusal; UnavailableError `ipc.timeout`, `ipc.connection-lost`; UsageError
-        `ipc.busy-connection` within a stream, `ipc.too-large`; PeerError if the other end does not speak NZ-IPC-01.
+        `ipc.busy-connection` within a stream, `ipc.too-large`, `ipc.not-text`; PeerError if the other end does not
+        speak NZ-IPC-01.
         """
         (result,) = self.call_many([(operation, args)], timeout_s=timeout_s)
         return result
@@ -171,7 +172,12 @@ class Client:
 
     def _ask(self, operation: str, args: object, budget: float, give_up: float, waiting: set[int]) -> int:
         deadline_s = None if budget == FOREVER else budget
-        message = wire.encode_call(wire.Call(self._last_id + 1, operation, args, deadline_s))
+        try:
+            message = wire.encode_call(wire.Call(self._last_id + 1, operation, args, deadline_s))
+        except UsageError as error:
+            if isinstance(error.__cause__, UnicodeEncodeError):  # a command line's bytes that are no text
+                raise UsageError("ipc.not-text") from None
+            raise
         if len(message) > limits.MESSAGE_BYTES:  # the node would close the connection
             raise UsageError("ipc.too-large", size=len(message))
         self._last_id += 1

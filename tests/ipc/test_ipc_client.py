@@ -224,6 +224,17 @@ async def test_arguments_beyond_a_message_are_not_sent(in_client: InClient) -> N
     assert await in_client(work) == "small"
 
 
+async def test_a_name_that_is_no_text_is_not_sent(in_client: InClient) -> None:
+    def work(client: Client) -> object:
+        with pytest.raises(UsageError, match="not-text"):
+            client.call("echo", ["/etc/\udcff"])
+        with pytest.raises(UsageError, match="unencodable"):
+            client.call("echo", object())
+        return client.call("echo", "small")
+
+    assert await in_client(work) == "small"
+
+
 async def test_without_a_timeout_a_call_waits_for_its_answer(server: Path) -> None:
     def work() -> object:
         with Client(server, timeout_s=client_module.FOREVER) as client:

@@ -29,6 +29,10 @@ REASONS = {
         "the node belongs to another user of this machine", "run the command as the user who started the node"
     ),
     "not-running": Reason("the node is not running", "start it with: nzcore up -d"),
+    "not-text": Reason(
+        "what is not UTF-8 can't be told to the node",
+        "write it in UTF-8; a file with such a name is sent with the folder that holds it",
+    ),
     "path-taken": Reason("something that is not a socket is where the node's socket belongs", "move it away"),
     "stopping": Reason("the node is stopping", "start it again with: nzcore up -d"),
     "timeout": Reason("the node did not answer in time", "try again with a longer --timeout; nzcore logs may say why"),
