@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import NamedTuple, TextIO
 
 from nzcore.base.errors import NzError, UnavailableError
@@ -44,12 +45,15 @@ def clean(value: object) -> str:
 
 
 def json_line(value: object) -> str:
-    """One compact line; bytes become hex, anything else unknown its text.
+    """One compact line; bytes become hex, infinity and what is no number null, anything else unknown its text.
 
     What no terminal should see is escaped as JSON can: C1 controls, which some obey, directions, what some readers take
     for the end of the line, and halves of characters.
     """
-    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_jsonable)
+    try:
+        line = _dumped(value)
+    except ValueError:  # what is no number has no form in JSON
+        line = _dumped(_with_numbers(value))
     return (line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line)) + "\n"
 
 
@@ -229,6 +233,18 @@ def rich_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> obje
         colours = [f"bold {cell.colour}" if isinstance(cell, Line) and cell.colour else "" for cell in row]
         drawn.add_row(*(Text(clean(cell), style=colour) for cell, colour in zip(row, colours, strict=True)))
     return drawn
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_jsonable, allow_nan=False)
+
+
+def _with_numbers(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _with_numbers(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_numbers(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _escaped(character: str) -> str:

@@ -51,6 +51,11 @@ def test_json_is_compact_and_shows_bytes_as_hexadecimal() -> None:
     assert output.json_line({"a": [1, b"\x01\xff"], "ü": "é"}) == '{"a":[1,"01ff"],"ü":"é"}\n'
 
 
+def test_json_that_has_no_word_for_infinity_says_null() -> None:
+    value = {"a": [float("nan"), 1.5], "b": (float("inf"), {"c": float("-inf")}), "d": b"\x00"}
+    assert json.loads(output.json_line(value)) == {"a": [None, 1.5], "b": [None, {"c": None}], "d": "00"}
+
+
 def test_a_piped_table_is_aligned_text(capsys: pytest.CaptureFixture[str]) -> None:
     output.show([output.Table(("name", "state"), [("a", "running"), ("longer", None)])])
     assert capsys.readouterr().out == "NAME    STATE\na       running\nlonger\n"
