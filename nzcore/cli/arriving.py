@@ -1,9 +1,8 @@
 """A node for whoever has none yet: offers to make one and to start it, before what was asked for."""
 
-import click
-
 from nzcore.base.errors import NzError
 from nzcore.cli import output
+from nzcore.cli.asking import agree
 from nzcore.cli.files import is_interactive
 from nzcore.cli.session import Session
 
@@ -21,7 +20,7 @@ def need_node(session: Session) -> None:
             if error.code not in ("node.no-home", "ipc.not-running") or not is_interactive(session):
                 raise
             if error.code == "node.no-home":
-                _offer(f"there is no node in {session.home.path} yet; make one and start it?")
+                agree(f"there is no node in {session.home.path} yet; make one and start it?", default=True)
                 _make(session)
             _start(session, ask=error.code != "node.no-home")
     session.call("node.state")
@@ -38,12 +37,8 @@ def _start(session: Session, *, ask: bool) -> None:
     from nzcore.cli.commands.up import command
 
     if ask:
-        _offer("the node does not run; start it?")
+        agree("the node does not run; start it?", default=True)
     if session.home.needs_passphrase() and session.chosen_passphrase is None:
         output.say("its passphrase, to start it:")
     command.main(["-d"], prog_name="nzcore up", standalone_mode=False, obj=session)
     output.say("")
-
-
-def _offer(question: str) -> None:
-    click.confirm(question, default=True, abort=True, err=True)

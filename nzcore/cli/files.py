@@ -26,9 +26,25 @@ TEXT_BYTES = 1 << 16  # certificates, requests, signatures, exports: the largest
 _ATTEMPTS = 3
 
 
+class FileName(click.Path):
+    """A file's name for an option: shells complete it, and an empty one, as of a variable that is not set, is refused
+    instead of being taken for an option that was not given."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = FileName()
+
+
 def passphrase_option(help_text: str) -> Callable[[Decorated], Decorated]:
     """`--passphrase-file F` for commands that open the vault."""
-    return click.option("--passphrase-file", metavar="F", help=help_text)
+    return click.option("--passphrase-file", type=FILE, metavar="F", help=help_text)
 
 
 def read_bytes(path: str, *, limit: int) -> bytes:
@@ -40,9 +56,9 @@ def read_bytes(path: str, *, limit: int) -> bytes:
             with Path(path).open("rb") as file:
                 data = file.read(limit + 1)
     except OSError as error:
-        raise UnavailableError("cli.unreadable", f"cannot read {path}: {error.strerror}") from error
+        raise UnavailableError("cli.unreadable", f"cannot read {spoken(path)}: {error.strerror}") from error
     if len(data) > limit:
-        raise UnavailableError("cli.unreadable", f"{path} has more than {limit} bytes")
+        raise UnavailableError("cli.unreadable", f"{spoken(path)} has more than {limit} bytes")
     return data
 
 
@@ -55,7 +71,12 @@ def _decoded(data: bytes, path: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnavailableError("cli.unreadable", f"{path} is not text") from error
+        raise UnavailableError("cli.unreadable", f"{spoken(path)} is not text") from error
+
+
+def spoken(path: str) -> str:
+    """A file as a sentence names it."""
+    return "standard input" if path == "-" else path
 
 
 def text_or_file(value: str, prefix: str) -> str:
@@ -142,7 +163,7 @@ def read_passphrase(session: Session, path: str) -> str:
         return session.piped_passphrase
     first = _secret(session, path).partition("\n")[0].removesuffix("\r")
     if not first:
-        raise UsageError("cli.empty-passphrase", f"there is no passphrase in {path}")
+        raise UsageError("cli.empty-passphrase", f"there is no passphrase in {spoken(path)}")
     if path == "-":
         session.piped_passphrase = first
     return first

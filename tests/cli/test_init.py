@@ -85,6 +85,8 @@ def test_a_node_is_never_made_over_another_or_among_strange_files(run: Run, tmp_
         (("--no-passphrase", "--name", "x" * 65), "cli.usage"),
         (("--no-passphrase", "--name", "bell\a"), "cli.usage"),
         (("--no-passphrase", "--index", "-1"), "cli.usage"),
+        (("--no-passphrase", "--mnemonic-out", ""), "cli.usage"),
+        (("--passphrase-file", ""), "cli.usage"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_made(

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -206,6 +207,10 @@ def joined(home: str, waiting: "subprocess.Popen[bytes]", data: bytes) -> "subpr
         (("send", "bob", "/nowhere/at/all"), "files.no-path"),
         (("send", "nobody", "/etc/hosts"), "node.unknown-peer"),
         (("send", "bob", "-", "/etc/hosts"), "files.nothing-to-send"),
+        (("send", "bob", ""), "cli.usage"),
+        (("send", "bob", "/etc/hosts", ""), "cli.usage"),
+        (("send", "bob", "/etc/hosts", "--wait", "nan"), "cli.usage"),
+        (("send", "bob", "/etc/\udcff"), "ipc.not-text"),
         (("pipe", "bob", "nobody-there"), "files.nobody-waits"),
         (("message", "send", "bob", ""), "control.bad-arguments"),
     ],
@@ -268,6 +273,21 @@ def test_without_a_terminal_no_line_is_drawn(capsys: pytest.CaptureFixture[str])
     with ProgressLine(shown=True) as progress:
         progress.update(1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_the_line_is_not_drawn_more_often_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, drawn = [100.0], StringIO()
+    monkeypatch.setattr(drawn, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", drawn)
+    monkeypatch.setattr("nzcore.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setenv("TERM", "xterm")
+    with ProgressLine(shown=True) as progress:
+        for done in range(101):
+            progress.update(done * 1_000_000, 100_000_000, "sealing")
+            now[0] += 0.001
+        progress.update(0, 1, "unsealing")
+    drawings = [one.split("%")[0] for one in drawn.getvalue().split("\r") if "%" in one]
+    assert [one.rpartition(" ")[2] for one in drawings] == ["0", "50", "100", "0"]
 
 
 def test_an_interrupt_says_that_the_same_command_goes_on(pair: Pair, tmp_path: Path) -> None:

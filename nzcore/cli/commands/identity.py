@@ -15,8 +15,10 @@ import click
 
 from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.cli import output
+from nzcore.cli.asking import agree
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import (
+    FILE,
     is_interactive,
     new_passphrase,
     passphrase_option,
@@ -41,9 +43,14 @@ if TYPE_CHECKING:
 _HASH_CHUNK = 1 << 18  # bytes read at once; hashing a file takes constant memory
 
 _vault = passphrase_option("For a home with a passphrase whose node is not running: file with it (- for stdin).")
-_mnemonic_file = click.option("--mnemonic-file", metavar="F", help="File with the 24 words (- for standard input).")
+_mnemonic_file = click.option(
+    "--mnemonic-file", type=FILE, metavar="F", help="File with the 24 words (- for standard input)."
+)
 _export_passphrase_file = click.option(
-    "--export-passphrase-file", metavar="F", help="File with the export's passphrase, where it is another one."
+    "--export-passphrase-file",
+    type=FILE,
+    metavar="F",
+    help="File with the export's passphrase, where it is another one.",
 )
 
 
@@ -223,7 +230,10 @@ def import_(
 )
 @passphrase_option("File with the present passphrase (- for standard input); asked for if not given.")
 @click.option(
-    "--new-passphrase-file", metavar="F", help="File with the new one (- for standard input); else asked for."
+    "--new-passphrase-file",
+    type=FILE,
+    metavar="F",
+    help="File with the new one (- for standard input); else asked for.",
 )
 @click.option("--no-passphrase", is_flag=True, help="Keep the keys under a key file that only you can read.")
 @click.pass_obj
@@ -354,7 +364,7 @@ def _confirm(asked: "RotationRequest") -> None:
     output.say(f"{current.name or 'a node'} ({asked.node.text}) asks for new keys after epoch {current.epoch}")
     output.say("it may speak for the whole identity (voice)" if current.voice else "it may not speak for the identity")
     output.say(f"code: {asked.code}")
-    click.confirm("does that node show the same code?", abort=True, err=True)
+    agree("does that node show the same code?")
 
 
 def _facts(result: dict[str, Any]) -> Iterator[output.Block]:

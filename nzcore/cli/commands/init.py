@@ -16,8 +16,10 @@ import click
 from nzcore.base.errors import UsageError
 from nzcore.base.limits import NAME_BYTES
 from nzcore.cli import output
+from nzcore.cli.asking import ask_line
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import (
+    FILE,
     is_interactive,
     new_passphrase,
     passphrase_option,
@@ -44,11 +46,13 @@ _ROUNDS = 3  # times that the words are shown before init gives up
 @click.option("--no-passphrase", is_flag=True, help="Keep the keys under a key file that only you can read.")
 @passphrase_option("File whose first line is the passphrase that seals the keys (- for standard input).")
 @click.option("--recover", is_flag=True, help="Make a known node again from its mnemonic.")
-@click.option("--mnemonic-file", metavar="F", help="With --recover: file with the 24 words (- for standard input).")
+@click.option(
+    "--mnemonic-file", type=FILE, metavar="F", help="With --recover: file with the 24 words (- for standard input)."
+)
 @click.option(
     "--index", type=click.IntRange(0, 2**32 - 1), default=0, metavar="N", help="Which node of the identity; default 0."
 )
-@click.option("--mnemonic-out", metavar="F", help="Write the 24 words to a new file, readable by you only.")
+@click.option("--mnemonic-out", type=FILE, metavar="F", help="Write the 24 words to a new file, readable by you only.")
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
     """Make a node: its identity, keys and folder.
@@ -94,7 +98,7 @@ def _check(session: Session, options: dict[str, Any]) -> None:
 def _name(given: str | None, *, ask: bool) -> str:
     """The node's name: given, asked for, or this machine's."""
     if given is None and ask:
-        given = str(click.prompt("name of this node", default=_default_name(), err=True))
+        given = ask_line("name of this node", default=_default_name())
     name = _default_name() if given is None else given.strip()
     if not name or len(name.encode("utf-8")) > NAME_BYTES or not name.isprintable():
         raise click.UsageError(f"a name has 1 to {NAME_BYTES} bytes, all printable")

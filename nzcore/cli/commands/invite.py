@@ -12,7 +12,7 @@ from nzcore.base.errors import NzError, UsageError
 from nzcore.base.scopes import Scope
 from nzcore.cli import output, qr
 from nzcore.cli.arriving import need_node
-from nzcore.cli.files import write_new
+from nzcore.cli.files import FILE, write_new
 from nzcore.cli.frame import command as declare
 from nzcore.cli.names import ticket_ids
 from nzcore.cli.session import Session
@@ -31,7 +31,7 @@ _TICKET = re.compile("[0-9a-f]{16}")
 @click.option("--ttl", type=click.IntRange(1, 30 * 86_400), default=_TTL_S, metavar="S", help="Seconds it lives; 600.")
 @click.option("--uses", type=click.IntRange(1, 1000), default=1, metavar="N", help="How many nodes may join; 1.")
 @click.option("--qr", "show_qr", is_flag=True, help="Show the QR code also where this is no terminal.")
-@click.option("--qr-png", metavar="F", help="Write the QR code to a new picture, readable by you only.")
+@click.option("--qr-png", type=FILE, metavar="F", help="Write the QR code to a new picture, readable by you only.")
 @click.option("--no-wait", is_flag=True, help="Don't wait until somebody has joined.")
 @click.option(
     "--advertise",

@@ -1,5 +1,6 @@
 """`nzcore join`: becomes a peer by ticket, card or picture of either; or by three words that two people compare."""
 
+import os
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -11,9 +12,10 @@ import click
 from nzcore.base.errors import NzError
 from nzcore.cli import output, qr
 from nzcore.cli.arriving import need_node
+from nzcore.cli.asking import ask_line, confirm
 from nzcore.cli.commands.invite import address_of, scopes_without_sync
 from nzcore.cli.errors import CommandLineError
-from nzcore.cli.files import is_interactive, read_text
+from nzcore.cli.files import FILE, is_interactive, read_text
 from nzcore.cli.frame import command as declare
 from nzcore.cli.session import Session
 
@@ -21,11 +23,12 @@ _JOIN_S = 30.0  # how long the other node may take, unless --timeout says otherw
 _MARGIN_S = 10.0  # for the node's own word that it gave up
 _WINDOW_S = 120.0
 _TEXTS = ("nz:", "nzc:")
+_NAME_LENGTH = 63  # what is longer is the name of no node: a ticket without its beginning
 
 
 @declare("join", example="nzcore --home bob invite --no-wait | nzcore join")
 @click.argument("what", metavar="[TICKET|CARD|FILE|NAME|-]", required=False)
-@click.option("--image", metavar="F", help="Read the ticket or card from a picture of its QR code.")
+@click.option("--image", type=FILE, metavar="F", help="Read the ticket or card from a picture of its QR code.")
 @click.option("--name", metavar="N", help="What to call the other node here; without it, as it calls itself.")
 @click.option("--no-sync", is_flag=True, help="Don't let them see whom you trust with what.")
 @click.option("--window", is_flag=True, help="Open the pairing window and wait for the other side to dial.")
@@ -71,18 +74,26 @@ def _text(session: Session, options: dict[str, Any]) -> str:
     if image is not None:
         return qr.read(image)
     if what is None and is_interactive(session):
-        text = str(click.prompt("ticket, card or name", err=True))
+        text = ask_line("ticket, card or name")
     else:
         text = read_text("-") if what in (None, "-") else _named(str(what))
     text = "".join(text.split())
     if not text:
         raise CommandLineError("cli.nothing-to-join")
+    if len(text) > _NAME_LENGTH and not text.lower().startswith(_TEXTS):
+        message = "this is neither a ticket nor a card: those begin with nz: or nzc:"
+        raise CommandLineError(
+            "cli.nothing-to-join", message, hint="copy it again, from its prefix to its last character"
+        )
     return text
 
 
 def _named(what: str) -> str:
-    """What stands in the line, or in the file of that name. *Raises* CommandLineError `cli.nothing-to-join`."""
-    if what.lower().startswith(_TEXTS) or not Path(what[:255]).is_file():
+    """What stands in the line, or in the file of that name: no node's name has a path's separator.
+
+    *Raises* CommandLineError `cli.nothing-to-join`; UnavailableError `cli.unreadable`.
+    """
+    if what.lower().startswith(_TEXTS) or not (os.sep in what or Path(what[:255]).is_file()):
         return what
     text = read_text(what)
     if not text.lower().startswith(_TEXTS):
@@ -121,7 +132,7 @@ def _pair(session: Session, name: str, options: dict[str, Any]) -> None:
 def _confirm(session: Session) -> None:
     """Asks the person, or reads `yes` from standard input."""
     if is_interactive(session):
-        accept = click.confirm("do both sides show these three words?", default=False, err=True)
+        accept = confirm("do both sides show these three words?")
     else:
         accept = sys.stdin.readline().strip().lower() == "yes"
     try:

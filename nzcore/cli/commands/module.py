@@ -8,6 +8,7 @@ import click
 
 from nzcore.base.errors import UsageError
 from nzcore.cli import output
+from nzcore.cli.asking import agree
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import is_interactive
 from nzcore.cli.frame import Group
@@ -131,7 +132,7 @@ def _confirm(session: Session, question: str) -> None:
     """Asks the person. *Raises* CommandLineError `cli.needs-yes` where nobody is there."""
     if not is_interactive(session):
         raise CommandLineError("cli.needs-yes")
-    click.confirm(question, default=False, abort=True, err=True)
+    agree(question)
 
 
 def _question(shown: dict[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import click
 from nzcore.base.errors import UsageError
 from nzcore.base.scopes import Scope
 from nzcore.cli import output
+from nzcore.cli.asking import ask_line
 from nzcore.cli.errors import FAILED
 from nzcore.cli.frame import Group, Seconds
 from nzcore.cli.names import peer_argument
@@ -148,7 +149,7 @@ def ping(session: Session, peer: str, count: int, interval: float) -> int:
 
 @command.command("discover", example="nzcore peer discover")
 @click.option("--watch", is_flag=True, help="Go on, and show who comes and goes, until Ctrl-C.")
-@click.option("--for", "seconds", type=click.FloatRange(min=0, max=60), default=2.0, metavar="S", help=_LISTEN_HELP)
+@click.option("--for", "seconds", type=Seconds(min=0, max=60), default=2.0, metavar="S", help=_LISTEN_HELP)
 @click.pass_obj
 def discover(session: Session, watch: bool, seconds: float) -> None:
     """List the nodes that are seen on the local network.
@@ -168,7 +169,7 @@ def _card(session: Session, card: str) -> str:
     from nzcore.cli.files import is_interactive, text_or_file
 
     if card == "-" and is_interactive(session):
-        return str(click.prompt("the card", err=True))
+        return ask_line("the card")
     text = text_or_file(card, "nz")
     if not text:
         raise UsageError("cli.no-card", f"there is no card in {'standard input' if card == '-' else card}")

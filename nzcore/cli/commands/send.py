@@ -10,6 +10,7 @@ from nzcore.base.errors import UsageError
 from nzcore.base.units import size
 from nzcore.cli import output
 from nzcore.cli.feeding import Feeder
+from nzcore.cli.frame import Seconds
 from nzcore.cli.frame import command as declare
 from nzcore.cli.names import peer_argument
 from nzcore.cli.progress import ProgressLine
@@ -27,12 +28,14 @@ _NOTES = {
 
 @declare("send", example="nzcore send bob letter.txt photos\ndate | nzcore send bob - --name today.txt")
 @peer_argument()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH… | -")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH… | -", type=click.Path(), callback=lambda *given: _given(*given)
+)
 @click.option("--name", metavar="NAME", help="What standard input is called there (default: stdin).")
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0, max=86_400),
+    type=Seconds(min=0, max=86_400),
     default=60.0,
     metavar="S",
     help="Seconds to wait for a peer that goes away meanwhile (default 60).",
@@ -51,6 +54,13 @@ def command(session: Session, peer: str, paths: tuple[str, ...], name: str | Non
             output.say("interrupted: the same command goes on where it was")
         raise
     session.show(result, _human)
+
+
+def _given(ctx: click.Context, param: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """No path is empty: that would be the folder that we are in, sent for a variable that is not set."""
+    if "" in paths:
+        raise click.BadParameter("one of them is empty", ctx, param)
+    return paths
 
 
 def _arguments(peer: str, paths: tuple[str, ...], name: str | None, wait_s: float) -> dict[str, Any]:
@@ -75,7 +85,7 @@ def _send(session: Session, arguments: dict[str, Any]) -> dict[str, Any]:
                 Feeder(session, last["tube"])
             line.update(last["bytes"], last["total_bytes"], _NOTES.get(last["phase"], ""))
     for path in skipped:
-        session.warn("files.nothing-to-send", f"skipped {path}: neither a file nor a folder", "")
+        session.warn("files.nothing-to-send", f"skipped {path}: a link, or neither a file nor a folder", "")
     return {
         "files": last["files"],
         "bytes": last["bytes"],
