@@ -13,6 +13,7 @@ WINDOW_S = 5.0
 """Seconds over which the rate is taken: long enough to be steady, short enough to follow the network."""
 
 _BAR = 24
+_DRAWN_S = 0.05  # drawn more often, it would only be a burden to a distant terminal
 
 
 class ProgressLine:
@@ -22,6 +23,7 @@ class ProgressLine:
         self._shown = shown and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._marks: deque[tuple[float, int]] = deque()
         self._width = 0
+        self._drawn: tuple[float, str] | None = None
 
     def __enter__(self) -> "ProgressLine":
         return self
@@ -34,6 +36,9 @@ class ProgressLine:
         if not self._shown:
             return
         now = time.monotonic()
+        if self._drawn and note == self._drawn[1] and now - self._drawn[0] < _DRAWN_S and done != total:
+            return
+        self._drawn = now, note
         if self._marks and done < self._marks[-1][1]:
             self._marks.clear()  # begun anew
         self._marks.append((now, done))

@@ -1,4 +1,4 @@
-"""What `seal` and `unseal` share: the node's keys at a distance, files that are whole or not there, a bar.
+"""What `seal` and `unseal` share: the node's keys at a distance, files that are whole or not there.
 
 The process that reads and writes the files needs no key of the node: it asks for a signature, or for the key of one
 envelope. Where no node runs, the home is opened for that one question.
@@ -8,19 +8,18 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from nzcore.base.errors import NzError, PeerError, UnavailableError
 from nzcore.cli import output
 from nzcore.cli.errors import CommandLineError, OutputClosed
 from nzcore.cli.files import read_text, unlock
+from nzcore.cli.progress import ProgressLine
 from nzcore.cli.session import Session
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sealed"
 BLOCK_BYTES = 16 * 65_408  # read at once: whole records of an envelope
-BAR_FROM_BYTES = 64 << 20  # below this a file is done before a bar could be read
+LINE_FROM_BYTES = 64 << 20  # below this a file is done before the line could be read
 _PETNAME_LIMIT = 128
 _NO_SUCH_PEER = ("node.unknown-peer", "ipc.not-running", "node.no-home", "node.not-up")
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -96,19 +95,21 @@ def find_recipient(session: Session, text: str) -> "tuple[Certificate, str]":
     return _newest(session, _in_file(text))
 
 
-def blocks(path: str, label: str, *, quiet: bool) -> Iterator[bytes]:
-    """The bytes of a file, or for `-` of standard input, with a bar on a terminal where it is long.
+def blocks(path: str, label: str, *, quiet: bool) -> Generator[bytes, None, None]:
+    """The bytes of a file, or for `-` of standard input, with a line on a terminal that shows how far it is where it is
+    long. Close it, also after an error, which is told in the place of that line.
 
     *Raises* UnavailableError `cli.unreadable`.
     """
     try:
         with sys.stdin.buffer if path == "-" else Path(path).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            hidden = quiet or size < BAR_FROM_BYTES or not sys.stderr.isatty()
-            with click.progressbar(length=size, label=label, file=sys.stderr, hidden=hidden) as bar:
+            size, done = os.fstat(file.fileno()).st_size, 0  # a pipe has none: it is long once much has come
+            with ProgressLine(shown=not quiet) as line:
                 while block := file.read(BLOCK_BYTES):
                     yield block
-                    bar.update(len(block))
+                    done += len(block)
+                    if max(size, done) >= LINE_FROM_BYTES:
+                        line.update(done, size or None, label)
     except OSError as error:
         raise UnavailableError("cli.unreadable", f"cannot read {path}: {error.strerror}") from error
 

@@ -6,6 +6,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,14 +22,14 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 class Terminal:
-    """Runs one nzcore command line in a terminal of its own. A context manager that ends it."""
+    """Runs one nzcore command line, or a `program`, in a terminal of its own. A context manager that ends it."""
 
-    def __init__(self, *words: str, **environment: str) -> None:
+    def __init__(self, *words: str, program: Sequence[str] = (), **environment: str) -> None:
         self.master, slave = pty.openpty()
         self.shown = ""
         self._read = 0
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _IN_TERMINAL, *own_command(), *words],
+            [sys.executable, "-c", _IN_TERMINAL, *(program or (*own_command(), *words))],
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -1,7 +1,9 @@
 """Files sealed by one node and unsealed by another, by command, with running nodes and without."""
 
 import os
+import re
 import resource
+import shlex
 import signal
 import subprocess
 import time
@@ -339,17 +341,47 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_long_file_on_a_terminal_shows_a_bar(places: Path, tmp_path: Path) -> None:
-    long = tmp_path / "long"
-    with long.open("wb") as file:
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """A file that is long enough for a line that shows how far it is."""
+    path = tmp_path / "long"
+    with path.open("wb") as file:
         file.truncate((64 << 20) + 1)
-    for command in (
-        ["--home", str(places / "alice"), "seal", "--to", str(places / "bob.card"), str(long)],
-        ["--home", str(places / "bob"), "unseal", f"{long}.sealed", "-o", str(tmp_path / "out")],
+    return path
+
+
+def test_a_long_file_on_a_terminal_shows_share_rate_and_size(places: Path, long: Path, tmp_path: Path) -> None:
+    for word, *command in (
+        ["sealing", "--home", str(places / "alice"), "seal", "--to", str(places / "bob.card"), str(long)],
+        ["unsealing", "--home", str(places / "bob"), "unseal", f"{long}.sealed", "-o", str(tmp_path / "out")],
     ):
         with Terminal(*command) as terminal:
             assert terminal.end() == 0
-            assert "100%" in terminal.shown
+            last = terminal.shown[terminal.shown.rindex(f"{word}  [") :]
+            assert re.match(rf"{word}  \[#+\] 100%  67\.\d MB of 67\.\d MB  [\d.]+ [MG]B/s", last), last
+
+
+def test_a_pipe_that_turns_out_long_shows_how_much_has_come(places: Path, long: Path, tmp_path: Path) -> None:
+    line = (
+        f"cat {long} | {shlex.join(own_command())} --home {places / 'alice'} seal --to {places / 'bob.card'} - -o out"
+    )
+    with Terminal(program=["/bin/sh", "-c", f"cd {tmp_path} && {line}"]) as terminal:
+        assert terminal.end() == 0
+        assert re.search(r"sealing  67\.\d MB", terminal.shown)
+
+
+def test_what_is_wrong_with_a_long_file_is_told_on_a_line_of_its_own(places: Path, long: Path, tmp_path: Path) -> None:
+    made = spawn("--home", str(places / "alice"), "seal", "--to", str(places / "bob.card"), str(long))
+    assert made.code == 0, made.err
+    with Path(f"{long}.sealed").open("r+b") as file:
+        file.seek(-(1 << 20), os.SEEK_END)
+        file.write(bytes(4))
+    with Terminal("--home", str(places / "bob"), "unseal", f"{long}.sealed", "-o", str(tmp_path / "out")) as terminal:
+        assert terminal.end() == 1
+        before, found, _ = terminal.shown.partition("error")
+        assert found
+        assert "unsealing  [" in before
+        assert "unsealing" not in before[before.rindex("\r") :]
 
 
 def test_being_told_to_end_while_a_finalizer_runs_ends_it_too(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`nzcore seal`: a file for one node, to be sent by whatever way there is."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -52,9 +53,9 @@ def command(session: Session, file: str, to: str, out: str | None, passphrase_fi
     keys.ask("identity.show", {})  # a missing passphrase shows now, not after an hour's work
     sealer = Sealer(recipient, keys.sign)
     total = 0
-    with released(target, mode=_MODE) as write:
+    with released(target, mode=_MODE) as write, closing(blocks(file, "sealing", quiet=session.json)) as source:
         parts = [sealer.start()]
-        for block in blocks(file, "sealing", quiet=session.json):
+        for block in source:
             parts.append(sealer.chunk(block))
             total += sum(map(len, parts))
             write(b"".join(parts))

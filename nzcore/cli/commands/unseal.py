@@ -1,5 +1,6 @@
 """`nzcore unseal`: opens what was sealed for this node, and says who sealed it."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ def command(session: Session, file: str, out: str | None, passphrase_file: str |
     keys = Keys(session, passphrase_file)
     opener = Opener(keys.open_head)
     total = 0
-    with released(target, mode=_MODE) as write:
-        for block in blocks(file, "unsealing", quiet=session.json):
+    with released(target, mode=_MODE) as write, closing(blocks(file, "unsealing", quiet=session.json)) as source:
+        for block in source:
             for piece in opener.feed(block):
                 write(piece)
                 total += len(piece)
