@@ -12,7 +12,7 @@ from nzcore.base.errors import PeerError, UsageError
 
 _SCALARS = {type(None), bool, int, float, bytes, str}
 _CONTAINERS = {list, dict}
-_SMALL_BYTES = 256  # built without being skipped over first: its claims can cost 200 KiB for a moment at worst
+_SMALL_BYTES = 384  # built without being skipped over first: its claims can cost 400 KiB for a moment at worst
 _READ_BYTES = 4096  # first buffer of a scanner; msgpack's default is 1 MiB
 
 

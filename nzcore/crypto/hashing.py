@@ -14,29 +14,30 @@ OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 """What HMAC does to each byte of its padded key (RFC 2104), as tables for `bytes.translate`."""
 
 _BLOCK_BYTES = 64
+_sha256 = hashlib.sha256
 
 
 def sha256(*parts: bytes) -> bytes:
     """32 bytes over the joined parts. Callers make joins unambiguous: a label, `\\0`, fixed sizes."""
-    return hashlib.sha256(b"".join(parts)).digest()
+    return _sha256(b"".join(parts)).digest()
 
 
-def hmac_sha256(key: bytes | bytearray, *parts: bytes) -> bytes:
-    """32 bytes over the joined parts, under a key of any size."""
-    return hmac.new(key, b"".join(parts), "sha256").digest()  # measured 0.88 × the time of hmac.digest
+def hmac_sha256(key: bytes | bytearray, *parts: bytes | bytearray) -> bytes:
+    """32 bytes over the joined parts, under a key of any size (RFC 2104).
+
+    Spelled out, as all in this package that hashes short messages under a key: measured 0.77 µs instead of 1.17 by
+    `hmac.new` and 1.34 by `hmac.digest`. A test holds it to the library's.
+    """
+    block = _block(key)
+    inner = _sha256(b"".join((block.translate(INNER_PAD), *parts))).digest()
+    return _sha256(block.translate(OUTER_PAD) + inner).digest()
 
 
 def keyed_hmac_sha256(key: bytes | bytearray) -> Callable[[bytes], bytes]:
-    """`hmac_sha256` under one key for many messages: the key is taken in once. *Raises* UsageError `crypto.bad-size`
-    for a key beyond 64 bytes.
-
-    Measured 0.53 µs a short message instead of 1.19; copies of `hmac.new`'s object take 0.85.
-    """
-    if len(key) > _BLOCK_BYTES:
-        raise UsageError("crypto.bad-size", size=len(key))
-    block = bytes(key).ljust(_BLOCK_BYTES, b"\0")
-    start_inner = hashlib.sha256(block.translate(INNER_PAD)).copy
-    start_outer = hashlib.sha256(block.translate(OUTER_PAD)).copy
+    """`hmac_sha256` under one key for many messages: the key is taken in once. Measured 0.53 µs a short message."""
+    block = _block(key)
+    start_inner = _sha256(block.translate(INNER_PAD)).copy
+    start_outer = _sha256(block.translate(OUTER_PAD)).copy
 
     def keyed(message: bytes) -> bytes:
         inner, outer = start_inner(), start_outer()
@@ -54,10 +55,10 @@ def hkdf(ikm: bytes | bytearray, *, salt: bytes | bytearray = b"", info: bytes, 
     """
     if not 0 < length <= MAX_HKDF_BYTES:
         raise UsageError("crypto.bad-size", length=length)
-    extracted = hmac.digest(salt or bytes(HASH_BYTES), ikm, "sha256")
+    extracted = hmac_sha256(salt or bytes(HASH_BYTES), ikm)
     block, output = b"", b""
     for counter in range(1, -(-length // HASH_BYTES) + 1):
-        block = hmac.digest(extracted, block + info + bytes([counter]), "sha256")
+        block = hmac_sha256(extracted, block, info, bytes((counter,)))
         output += block
     return output[:length]
 
@@ -65,3 +66,9 @@ def hkdf(ikm: bytes | bytearray, *, salt: bytes | bytearray = b"", info: bytes, 
 def same_bytes(a: bytes | bytearray, b: bytes | bytearray) -> bool:
     """Whether both are equal, in a time that depends on their sizes only."""
     return hmac.compare_digest(a, b)
+
+
+def _block(key: bytes | bytearray) -> bytes:
+    """What HMAC makes of a key: SHA-256's block, padded with zeros."""
+    short = key if len(key) <= _BLOCK_BYTES else _sha256(key).digest()
+    return bytes(short).ljust(_BLOCK_BYTES, b"\0")

@@ -61,6 +61,10 @@ _Mark = tuple[
 """Where a handshake can return to: the SymmetricState's mark and all that a message can add beside it."""
 
 
+_SPENT = SymmetricState("")
+"""In the place of a state whose keys have gone to the transport; never asked for anything."""
+
+
 class Handshake:
     """One side of one handshake, from its first message to its split.
 
@@ -328,7 +332,8 @@ class Handshake:
 
     def _check_turn(self, *, ours: bool) -> None:
         self._check_alive()
-        if self.finished or self.writes_next != ours:
+        turn = self._next
+        if turn == len(self._pattern.messages) or ((turn % 2 == 0) == self._initiator) != ours:
             raise UsageError("noise.not-our-turn")
 
     def _mark(self) -> _Mark:
@@ -368,7 +373,7 @@ class Handshake:
                 secret.wipe()
         self._consumed = True
         self._ephemeral = self._kem = None
-        self._symmetric = SymmetricState(self._pattern.protocol_name)
+        self._symmetric = _SPENT
         self._static = None
         self._psks = ()
         return first, second, handshake_hash, exporter, remote

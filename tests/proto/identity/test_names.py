@@ -21,6 +21,11 @@ def test_what_is_sanitised_is_one_harmless_line_and_stays_as_it_is(text):
     assert not {unicodedata.category(c) for c in name} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=NAME_BYTES))
+def test_plain_text_is_what_it_is_among_other_characters(text):
+    assert sanitise(text) == sanitise(f"{text}\u200b") == " ".join(text.split())
+
+
 @pytest.mark.parametrize(
     "invisible", [0x34F, 0x115F, 0x180E, 0x200B, 0x200D, 0x202E, 0x2066, 0x2800, 0x3164, 0xFE0F, 0xE0101]
 )
