@@ -4,6 +4,7 @@ Usable alone: `from nzcore.kernel import Supervisor, Service, Bus` (spec/core.md
 """
 
 from nzcore.kernel.bus import Bus, Event, Subscription
+from nzcore.kernel.deadlines import Deadlines
 from nzcore.kernel.group import Group
 from nzcore.kernel.policy import Backoff, Restart, Strategy
 from nzcore.kernel.service import Context, Service, ServiceSpec
@@ -14,6 +15,7 @@ __all__ = [
     "Backoff",
     "Bus",
     "Context",
+    "Deadlines",
     "Event",
     "Group",
     "Restart",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nzcore.base.errors import NzError
 from nzcore.base.ids import NodeId
-from nzcore.kernel import Bus
+from nzcore.kernel import Bus, Deadlines
 from nzcore.net.dialler import race
 from nzcore.net.guest import Guest
 from nzcore.net.link import Flusher
@@ -49,6 +49,7 @@ class Joining:
         links: Links,
         bus: Bus,
         flusher: Flusher,
+        deadlines: Deadlines,
         greeted: Callable[[OpenLink | None, NodeId], Awaitable[OpenLink]],
     ) -> None:
         """`greeted` waits until the other side has let us in."""
@@ -58,6 +59,7 @@ class Joining:
         self._links = links
         self._bus = bus
         self._flusher = flusher
+        self._deadlines = deadlines
         self._greeted = greeted
 
     async def knock(self, door: Knock, address: Address) -> tuple[Wire, Met]:
@@ -66,7 +68,7 @@ class Joining:
         try:
             local = self._local
             initiator = Initiator(local.keys(), local.boot, local.introduction, local.directory, **door._asdict())
-            return wire, await meet(wire, initiator, first_s=HANDSHAKE_S)
+            return wire, await meet(wire, initiator, self._deadlines, first_s=HANDSHAKE_S)
         except BaseException:
             wire.close(abort=True)
             raise

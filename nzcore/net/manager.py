@@ -5,7 +5,7 @@ handlers, dials, keepers; nothing outlives `run`.
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -14,7 +14,7 @@ from nzcore.base.errors import NzError, PeerError, UnavailableError
 from nzcore.base.ids import NodeId
 from nzcore.base.instant import Instant
 from nzcore.base.scopes import Scope
-from nzcore.kernel import Backoff, Bus
+from nzcore.kernel import Backoff, Bus, Deadlines
 from nzcore.kernel.described import describe
 from nzcore.net.admission import Admission, TrustAdmission
 from nzcore.net.book import Book
@@ -26,6 +26,7 @@ from nzcore.net.links import Links, NetTrouble, OpenLink, Refused, Unreachable, 
 from nzcore.net.local import Local
 from nzcore.net.meeting import Met, meet
 from nzcore.net.protocols import Protocols, StreamHandler
+from nzcore.net.requests import REPLY_BYTES, read_all
 from nzcore.net.stream import Stream
 from nzcore.net.transport import Listener, Transport
 from nzcore.net.wire import Wire
@@ -43,9 +44,6 @@ STEADY_S = 10.0
 
 CONNECT_S = 20.0
 """Seconds that somebody waits for a channel before giving up."""
-
-REPLY_BYTES = 1 << 20
-"""Largest reply that `call` takes, unless told otherwise."""
 
 
 class _Flight:
@@ -86,11 +84,14 @@ class ChannelManager:
         self._door = Doorkeeper(door or DoorSettings())
         self._rng = rng or random.Random()  # noqa: S311 - spreads dials in time, guards no secret
         self._flusher = Flusher()
+        self._deadlines = Deadlines()
         self.protocols = Protocols(local.trust, bus, self._spawn)
         self.links = Links(local, self.protocols, bus, self._flusher)
         self.links.on_changed = self.nudge
         self.links.barred = self._barred
-        self.joining = Joining(local, transport, self._spawn, self.links, bus, self._flusher, self._greeted)
+        self.joining = Joining(
+            local, transport, self._spawn, self.links, bus, self._flusher, self._deadlines, self._greeted
+        )
         """How strangers become peers: by ticket, or through the pairing window."""
         self.admission: Admission = TrustAdmission(local.trust)
         """Who is let in; whoever gives tickets puts its own in this place."""
@@ -108,6 +109,7 @@ class ChannelManager:
                 self._nursery = nursery
                 nursery.start_soon(self._flusher.run)
                 nursery.start_soon(self.links.tick)
+                nursery.start_soon(self._deadlines.run)
                 task_status.started()
         finally:
             unsubscribe()
@@ -262,6 +264,7 @@ class ChannelManager:
             met = await meet(
                 wire,
                 Responder(local.keys(), local.boot, local.introduction, local.directory, policy=self._policy),
+                self._deadlines,
             )
             proved = await self._settle(wire, met, host)
         except NzError as error:
@@ -379,28 +382,3 @@ class ChannelManager:
                     streak += 1
                     if streak == 1:
                         self._bus.emit("peer.unreachable", Unreachable(node, error.code))
-
-
-async def read_all(stream: Stream, max_bytes: int) -> bytes:
-    """Everything up to the other side's END. *Raises* PeerError `net.reply-too-long`, StreamLost."""
-    data = bytearray()  # not a list of what came: a byte at a time, its objects would take fifty times as much
-    while chunk := await stream.receive_some():
-        if len(data) + len(chunk) > max_bytes:
-            raise PeerError("net.reply-too-long", limit=max_bytes)
-        data += chunk
-    return bytes(data)
-
-
-def answering(
-    answer: Callable[[NodeId, bytes], Iterable[bytes] | bytes], max_bytes: int = REPLY_BYTES
-) -> StreamHandler:
-    """A handler for `call`: reads one request, sends what `answer(peer, request)` returns."""
-
-    async def handle(stream: Stream) -> None:
-        request = await read_all(stream, max_bytes)
-        reply = answer(stream.peer, request)
-        for part in [reply] if isinstance(reply, bytes) else reply:
-            await stream.send_all(part)
-        await stream.send_eof()
-
-    return handle

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import trio
 
 from nzcore.base.errors import PeerError, UnavailableError
+from nzcore.kernel import Deadlines
 from nzcore.net.wire import Buffer, Wire
 from nzcore.proto.handshake.machine import HANDSHAKE_S, MESSAGE1_S, Established
 
@@ -31,57 +32,71 @@ class Met(NamedTuple):
     """Whether the connection has ended since: nobody was attached who could have been told."""
 
 
-async def meet(wire: Wire, machine: Machine, *, first_s: float = MESSAGE1_S, total_s: float = HANDSHAKE_S) -> Met:
-    """Runs a handshake over `wire`, which stays the caller's: paused after success, to be closed after an error.
+async def meet(
+    wire: Wire, machine: Machine, deadlines: Deadlines, *, first_s: float = MESSAGE1_S, total_s: float = HANDSHAKE_S
+) -> Met:
+    """Runs a handshake over `wire`, which stays the caller's: it hears nothing after success, and is to be closed after
+    an error.
 
     *Raises* PeerError as the machine does; `net.too-slow` when the first bytes that lead on take longer than `first_s`
     or all longer than `total_s`; UnavailableError `net.cut` when the connection ends.
     """
     begun = trio.current_time()
-    patience = trio.CancelScope(deadline=begun + min(first_s, total_s))
-    meeting = _Meeting(wire, machine, patience, begun + total_s)
-    with patience:
-        await meeting.over.wait()
+    meeting = _Meeting(wire, machine, deadlines, begun + total_s)
+    deadlines.add(meeting, begun + min(first_s, total_s))
+    try:
+        meeting.begin()
+        await wire.read_until(meeting.is_over)
+    finally:
+        deadlines.remove(meeting)
     if meeting.established is not None:
         return Met(meeting.established, machine.rest, meeting.leftover, lambda: meeting.cut)
-    raise meeting.error or PeerError("net.too-slow")
+    raise meeting.error or UnavailableError("net.cut")
 
 
 class _Meeting:
-    """The handshake as the user of its wire."""
+    """The handshake as the user of its wire; the task that waits for it reads, so that it needs none of its own."""
 
-    def __init__(self, wire: Wire, machine: Machine, patience: trio.CancelScope, end: float) -> None:
-        """`patience` lasts until `end` once the other side leads on: said here, the waiting task need not be woken."""
-        self.over = trio.Event()
+    def __init__(self, wire: Wire, machine: Machine, deadlines: Deadlines, end: float) -> None:
+        """Once the other side leads on, it may last until `end`."""
         self.established: Established | None = None
         self.error: Exception | None = None
         self.cut = False
+        self.leftover: list[Buffer] = []
         self._wire = wire
         self._machine = machine
-        self._patience = patience
+        self._deadlines = deadlines
         self._end_at = end
-        self.leftover: list[Buffer] = []
-        wire.attach(self)
+
+    def begin(self) -> None:
+        self._wire.attach(self)
         self._send()
+
+    def expire(self) -> None:
+        """Closing the wire is what wakes the task that reads."""
+        if not self.is_over():
+            self.error = PeerError("net.too-slow")
+            self._wire.close(abort=True)
+
+    def is_over(self) -> bool:
+        return self.established is not None or self.error is not None
 
     def on_bytes(self, data: memoryview) -> None:
         try:
             self.established = self._machine.receive(data)
         except Exception as error:  # whoever runs the handshake gets it; the wire's reader is not to die of it
-            self._end(error)
+            self.error = error
             return
-        if self._send() and self._patience.deadline < self._end_at:
-            self._patience.deadline = self._end_at
-        if self.established is not None:
-            self._wire.pause()
-            self._end(None)
+        if self._send() and self.established is None:
+            self._deadlines.add(self, self._end_at)
 
     def on_writable(self) -> None:
         self.leftover = self._wire.send(self.leftover)
 
     def on_end(self, error: OSError | None) -> None:
         self.cut = True
-        self._end(UnavailableError("net.cut"))
+        if not self.is_over():
+            self.error = UnavailableError("net.cut")
 
     def _send(self) -> bool:
         """Sends what the machine has to say; whether it had anything."""
@@ -89,8 +104,3 @@ class _Meeting:
         if message:
             self.leftover += self._wire.send([message])
         return bool(message)
-
-    def _end(self, error: Exception | None) -> None:
-        if not self.over.is_set():
-            self.error = error
-            self.over.set()

@@ -64,6 +64,12 @@ class SocketReader:
         if self._fault is not None:
             raise self._fault
 
+    async def read_until(self, is_done: Callable[[], bool]) -> None:
+        """Reads in the calling task until `is_done`, and at most until `pause` or `stop`; before `run` only."""
+        while not (is_done() or self._is_over or self._resumed is not None):
+            if await self._came():
+                self._read()
+
     async def lead(self, is_done: Callable[[], bool]) -> None:
         """Reads in the place of the wire's task until `is_done`, and at most until `pause` or `stop`, or until a read
         is for several tasks; only where `is_free`.

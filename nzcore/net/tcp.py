@@ -7,7 +7,7 @@ reader task calls back synchronously, and a writer task exists only while the so
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import trio
@@ -68,11 +68,10 @@ class TcpWire:
         self.reader = SocketReader(sock, self._receive)
 
     def attach(self, user: WireUser) -> None:
-        first = self._user is None
         self._user = user
-        if first:
-            self._spawn(self._read)
-            self._reading = True
+
+    async def read_until(self, is_done: Callable[[], bool]) -> None:
+        await self.reader.read_until(is_done)
 
     def send(self, buffers: Sequence[Buffer]) -> list[Buffer]:
         if self._over:
@@ -90,6 +89,9 @@ class TcpWire:
         self.reader.pause()
 
     def resume(self) -> None:
+        if not (self._reading or self._over):
+            self._spawn(self._read)
+            self._reading = True
         self.reader.resume()
 
     def close(self, *, abort: bool = False, rest: Sequence[Buffer] = ()) -> None:
@@ -196,7 +198,7 @@ class TcpWire:
         if not size:
             self._end(None)
             return
-        assert self._user is not None, "attach starts the reader"
+        assert self._user is not None, "attach comes before reading"
         self._user.on_bytes(_receive_buffer[:size])
 
     def _wait_writable(self) -> None:

@@ -40,7 +40,13 @@ class Wire(Protocol):
         """By which a task that waits for bytes may read them itself; None where they come without being read."""
 
     def attach(self, user: WireUser) -> None:
-        """Sends all further callbacks to `user`; nothing arrives before the first `attach`."""
+        """Sends all further callbacks to `user`; nothing arrives before `read_until` or `resume`."""
+
+    async def read_until(self, is_done: Callable[[], bool]) -> None:
+        """Calls back out of the calling task, without a turn of another between, until `is_done` or the wire's end.
+
+        For who waits for what comes first, after `attach` and before `resume`; afterwards nothing arrives again.
+        """
 
     def send(self, buffers: Sequence[Buffer]) -> list[Buffer]:
         """Takes as much as the medium has room for, in order; returns what is left, for after `on_writable`.
@@ -52,7 +58,7 @@ class Wire(Protocol):
         """No more `on_bytes` until `resume`; the medium's own back-pressure does the rest."""
 
     def resume(self) -> None:
-        """Goes on after `pause`; harmless without one."""
+        """Begins to call back, or goes on after `pause`; harmless when repeated."""
 
     def close(self, *, abort: bool = False, rest: Sequence[Buffer] = ()) -> None:
         """Ends the connection: after what was taken, and then `rest`, has been sent, as long as the medium's patience

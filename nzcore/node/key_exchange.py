@@ -9,7 +9,8 @@ from nzcore.base.errors import NzError
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.crypto.secrets import KEY_BYTES
-from nzcore.net.manager import ChannelManager, answering
+from nzcore.net.manager import ChannelManager
+from nzcore.net.requests import answering
 from nzcore.node.discovery_keys import DiscoveryKeys
 from nzcore.proto.discovery.pseudonym import DiscoveryKey
 

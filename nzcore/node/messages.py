@@ -15,7 +15,8 @@ from nzcore.codec.frames import pack, unpack
 from nzcore.codec.types import builtins, convert
 from nzcore.crypto.random import random_bytes
 from nzcore.kernel import Bus
-from nzcore.net.manager import ChannelManager, read_all
+from nzcore.net.manager import ChannelManager
+from nzcore.net.requests import read_all
 from nzcore.net.stream import Stream
 from nzcore.node.peers import PeerBook
 from nzcore.node.services import DoorService

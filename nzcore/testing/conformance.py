@@ -39,13 +39,15 @@ class Place(NamedTuple):
 class Ear:
     """A wire's user that keeps what it hears."""
 
-    def __init__(self, wire: Wire, left: Sequence[Buffer] = ()) -> None:
+    def __init__(self, wire: Wire, left: Sequence[Buffer] = (), *, resume: bool = True) -> None:
         self.wire = wire
         self.heard = bytearray()
         self.ends: list[OSError | None] = []
         self.left: list[Buffer] = list(left)
         self.changed = trio.Event()
         wire.attach(self)
+        if resume:
+            wire.resume()
 
     def on_bytes(self, data: memoryview) -> None:
         assert not self.ends, "bytes after the end"
@@ -147,6 +149,37 @@ async def another_user_takes_over_where_the_first_stopped(place: Place, nursery:
     assert second.heard == b"second"
 
 
+async def who_reads_until_something_hears_that_and_nothing_behind_it(place: Place, nursery: trio.Nursery) -> None:
+    wires = await _wires(place, nursery)
+    dialled, accepted = Ear(wires[0]), Ear(wires[1], resume=False)
+    dialled.say(b"hello")
+    await trio.testing.wait_all_tasks_blocked()
+    assert accepted.heard == b"", "nobody has asked yet"
+    await wires[1].read_until(lambda: len(accepted.heard) == 5)
+    dialled.say(b" again")
+    await trio.testing.wait_all_tasks_blocked()
+    assert accepted.heard == b"hello"
+    wires[1].resume()
+    await accepted.until(lambda: accepted.heard == b"hello again")
+
+
+async def who_reads_until_something_that_never_comes_hears_the_end(place: Place, nursery: trio.Nursery) -> None:
+    wires = await _wires(place, nursery)
+    accepted = Ear(wires[1], resume=False)
+    wires[0].close()
+    await wires[1].read_until(lambda: False)
+    assert accepted.ends == [None]
+
+
+async def a_wire_that_is_closed_lets_go_of_who_reads(place: Place, nursery: trio.Nursery) -> None:
+    wires = await _wires(place, nursery)
+    ear = Ear(wires[0], resume=False)
+    nursery.start_soon(wires[0].read_until, lambda: False)
+    await trio.testing.wait_all_tasks_blocked()
+    wires[0].close(abort=True)
+    assert ear.ends == [], "a callback after close"
+
+
 async def a_close_lets_everything_arrive_and_then_the_end(place: Place, nursery: trio.Nursery) -> None:
     pair = await _connect(place, nursery)
     left = pair.dialled.wire.send([b"last words"])
@@ -238,6 +271,9 @@ TRANSPORT_CHECKS: tuple[TransportCheck, ...] = (
     a_paused_wire_hears_nothing_until_it_is_resumed,
     nothing_comes_before_somebody_is_attached,
     another_user_takes_over_where_the_first_stopped,
+    who_reads_until_something_hears_that_and_nothing_behind_it,
+    who_reads_until_something_that_never_comes_hears_the_end,
+    a_wire_that_is_closed_lets_go_of_who_reads,
     a_close_lets_everything_arrive_and_then_the_end,
     a_close_arrives_although_the_other_side_was_speaking,
     an_abort_ends_the_other_side_at_once,

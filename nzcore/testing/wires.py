@@ -132,15 +132,24 @@ class MemoryWire:
         self._way_in = way_in
         self._user: WireUser | None = None
         self._inbox: deque[Piece] = deque()
-        self._paused = False
+        self._paused = True
+        self._is_done: Callable[[], bool] = _never  # whether what `read_until` waits for has come
+        self._done = trio.Event()
         self._delivering = False
         self._over = False
 
     def attach(self, user: WireUser) -> None:
-        first = self._user is None
         self._user = user
-        if first and self._inbox:
-            self._deliver_soon()
+
+    async def read_until(self, is_done: Callable[[], bool]) -> None:
+        self._is_done, self._done = is_done, trio.Event()
+        self.resume()
+        try:
+            if not (is_done() or self._over):
+                await self._done.wait()
+        finally:
+            self._is_done = _never
+            self.pause()
 
     def send(self, buffers: Sequence[Buffer]) -> list[Buffer]:
         left: list[Buffer] = [buffer for buffer in buffers if len(buffer)]
@@ -221,6 +230,9 @@ class MemoryWire:
             if isinstance(piece, bytes):
                 self._user.on_bytes(memoryview(piece))
                 self._way_in.taken(len(piece))
+                if self._is_done():
+                    self.pause()
+                    self._done.set()
             elif piece is _RST:
                 self.break_off()
             else:
@@ -230,5 +242,10 @@ class MemoryWire:
     def _end(self) -> None:
         self._over = True
         self.wants_room = False
+        self._done.set()
         self._inbox.clear()
         self._connection.ended()
+
+
+def _never() -> bool:
+    return False

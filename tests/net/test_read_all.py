@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from nzcore.base.errors import PeerError
-from nzcore.net.manager import read_all
+from nzcore.net.requests import read_all
 
 
 class Drip:

@@ -6,7 +6,7 @@ import trio
 from nzcore.base.errors import NzError
 from nzcore.base.scopes import Scope
 from nzcore.control.verdict import Principal
-from nzcore.net.manager import answering
+from nzcore.net.requests import answering
 from nzcore.testing.network import Conditions
 from nzcore.testing.seeded import run_seeded
 from nzcore.testing.world import World

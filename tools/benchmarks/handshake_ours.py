@@ -18,6 +18,7 @@ import trio
 
 from nzcore.base.ids import IdentityId, NodeId
 from nzcore.base.instant import Instant
+from nzcore.kernel import Deadlines
 from nzcore.net.doorkeeper import Doorkeeper, DoorSettings
 from nzcore.net.link import Flusher, Link
 from nzcore.net.meeting import Met, meet
@@ -60,7 +61,9 @@ class Side:
         self._spawn: Spawn = nursery.start_soon
         self._user = User(nursery)
         self._flusher = Flusher()
+        self._deadlines = Deadlines()
         nursery.start_soon(self._flusher.run)
+        nursery.start_soon(self._deadlines.run)
 
     async def shake_hands(self, address: Address, other: NodeKeys) -> float:
         """Returns when both sides have finished: the other one closes the wire then.
@@ -72,8 +75,7 @@ class Side:
         spent = time.perf_counter() - begun
         ending = _Ending()
         wire.attach(ending)
-        wire.resume()
-        await ending.come.wait()
+        await wire.read_until(ending.has_come)
         return spent
 
     async def open_link(self, address: Address, other: NodeKeys) -> Link:
@@ -90,7 +92,7 @@ class Side:
         async def answer(wire: Wire, host: str) -> None:
             network = door.enter(host, now())
             responder = Responder(self._keys, self._boot, INTRODUCTION, self._directory, policy=welcome)
-            met = await meet(wire, responder)
+            met = await meet(wire, responder, self._deadlines)
             door.leave(network, now(), proved=True)
             if keep:
                 self._link(wire, met)
@@ -104,7 +106,7 @@ class Side:
     async def _meet(self, address: Address, other: NodeKeys) -> tuple[Wire, Met]:
         wire = await TcpTransport().dial(address, self._spawn)
         initiator = Initiator(self._keys, self._boot, INTRODUCTION, self._directory, target=other.node)
-        return wire, await meet(wire, initiator, first_s=HANDSHAKE_S)
+        return wire, await meet(wire, initiator, self._deadlines, first_s=HANDSHAKE_S)
 
     def _link(self, wire: Wire, met: Met) -> Link:
         fresh = met.established
@@ -125,7 +127,10 @@ class _Ending:
     """Waits for the end of a wire."""
 
     def __init__(self) -> None:
-        self.come = trio.Event()
+        self._came = False
+
+    def has_come(self) -> bool:
+        return self._came
 
     def on_bytes(self, data: memoryview) -> None:
         raise AssertionError("nothing follows a handshake here")
@@ -135,7 +140,7 @@ class _Ending:
 
     def on_end(self, error: OSError | None) -> None:
         assert error is None, error
-        self.come.set()
+        self._came = True
 
 
 def now() -> Instant:

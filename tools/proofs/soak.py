@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from nzcore.base.scopes import Scope
-from nzcore.net.manager import answering
+from nzcore.net.requests import answering
 from nzcore.node.config import Config, Door
 from nzcore.testing.loopback import LoopbackWorld
 from nzcore.testing.world import WorldNode

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from nzcore.base.errors import UnavailableError
+from nzcore.kernel import Deadlines
 from nzcore.net.stream import Stream, StreamLost
 from nzcore.net.wire import Spawn
-from nzcore.node.fabric.deadlines import Deadlines
 from nzcore.proto.fabric.replays import Outcome
 from nzcore.proto.fabric.session import Event, Happened, Session
 

@@ -9,12 +9,11 @@ import trio
 from nzcore.base.errors import NzError, PeerError, UnavailableError
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
-from nzcore.kernel import Backoff, Bus
+from nzcore.kernel import Backoff, Bus, Deadlines
 from nzcore.kernel.described import describe
 from nzcore.net.link import Link
 from nzcore.net.manager import ChannelManager
 from nzcore.net.stream import Stream, StreamLost
-from nzcore.node.fabric.deadlines import Deadlines
 from nzcore.node.fabric.line import Line
 from nzcore.proto.fabric.limits import FABRIC
 from nzcore.proto.fabric.session import Event

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from nzcore.node.fabric.deadlines import Deadlines
+from nzcore.kernel import Deadlines
 from nzcore.node.fabric.line import Line, Lost
 from nzcore.proto.fabric.frames import packed_body
 from nzcore.proto.fabric.replays import Outcome

@@ -1,4 +1,5 @@
-"""Deadlines of many requests, kept by one task: a cancel scope for each would cost more than the request."""
+"""Deadlines of many short things, kept by one task: a cancel scope for each request would cost more than the request,
+and for each handshake a fortieth of it."""
 
 import math
 from typing import Protocol
