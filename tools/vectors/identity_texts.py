@@ -9,6 +9,7 @@ from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.card import Card
 from nzcore.proto.identity.certificate import Certificate, Flags
 from nzcore.proto.identity.document import sign_document
+from nzcore.proto.identity.node_keys import NodeKeys
 from nzcore.proto.identity.rotation import PendingKeys, RotationRequest, approve
 from tools.vectors.identity_cast import (
     EPOCH,
@@ -135,13 +136,9 @@ def messages() -> list[Case]:
 
 
 def documents() -> list[Case]:
-    root, label = make_root(), "NZ-IDENTITY-01 document"
-    keys, content = make_node(root), b"nzcore\n"
+    keys, content = make_node(make_root()), b"nzcore\n"
     digest, size = sha256(content).digest(), len(content)
     good = sign_document(keys, digest, size, issued=NOW)
-    fields: Fields = {0: 1, 1: keys.certificate.encoded, 2: digest, 3: size, 4: NOW}
-    final = make_certificate(root, flags=Flags.FINAL)
-    bob = make_keys("bob")[0]
     rows: list[tuple[str, str, str, str, Case]] = [
         ("plain", "the file holds “nzcore” and a newline", "ok", good.text, {}),
         ("pasted", "wrapped and lower-cased by a mail program", "ok", good.text.lower().replace("\n", "\r\n "), {}),
@@ -157,42 +154,49 @@ def documents() -> list[Case]:
             "another node",
             "valid, but by node 1 of the same identity",
             "identity.other-node",
-            sign_document(make_node(root, "alice 1", index=1), digest, size, issued=NOW).text,
+            sign_document(make_node(make_root(), "alice 1", index=1), digest, size, issued=NOW).text,
             {},
         ),
-        (
-            "another key",
-            "signed by a key that the certificate does not name",
-            "crypto.bad-signature",
-            armour.encode("nzsig", sign(bob, label, fields)),
-            {},
-        ),
-        (
-            "another label",
-            "signed for another purpose",
-            "crypto.bad-signature",
-            armour.encode("nzsig", sign(keys.signing, "NZ-TRUST-01 statement", fields)),
-            {},
-        ),
-        (
-            "final certificate",
-            "a retired node signs nothing",
-            "identity.retired",
-            armour.encode("nzsig", sign(keys.signing, label, {**fields, 1: final.encoded})),
-            {},
-        ),
-        (
-            "short digest",
-            "31 bytes",
-            "identity.bad-document",
-            armour.encode("nzsig", sign(keys.signing, label, {**fields, 2: digest[:31]})),
-            {},
-        ),
+        *((*row, {}) for row in _wrongly_signed(keys, digest, size)),
         ("a card", "a text of another kind", "identity.bad-text", Card.make(keys.certificate).text, {}),
         ("a changed symbol", "the checksum finds it", "identity.bad-text", swap_last(good.text), {}),
     ]
     base: dict[str, object] = {"digest": digest.hex(), "size": size, "node": keys.node.text}
     return [case("document", name, why, code, text=text, **{**base, **more}) for name, why, code, text, more in rows]
+
+
+def _wrongly_signed(keys: NodeKeys, digest: bytes, size: int) -> list[tuple[str, str, str, str]]:
+    """Name, comment, refusal and text of signatures that no signer of documents makes."""
+    label = "NZ-IDENTITY-01 document"
+    fields: Fields = {0: 1, 1: keys.certificate.encoded, 2: digest, 3: size, 4: NOW}
+    final = make_certificate(make_root(), flags=Flags.FINAL)
+    rows = [
+        (
+            "another key",
+            "signed by a key that the certificate does not name",
+            "crypto.bad-signature",
+            sign(make_keys("bob")[0], label, fields),
+        ),
+        (
+            "another label",
+            "signed for another purpose",
+            "crypto.bad-signature",
+            sign(keys.signing, "NZ-TRUST-01 statement", fields),
+        ),
+        (
+            "final certificate",
+            "a retired node signs nothing",
+            "identity.retired",
+            sign(keys.signing, label, {**fields, 1: final.encoded}),
+        ),
+        (
+            "short digest",
+            "31 bytes",
+            "identity.bad-document",
+            sign(keys.signing, label, {**fields, 2: digest[:31]}),
+        ),
+    ]
+    return [(name, comment, code, armour.encode("nzsig", signed)) for name, comment, code, signed in rows]
 
 
 def cards() -> list[Case]:
@@ -204,35 +208,6 @@ def cards() -> list[Case]:
         "tcp://alice.example:7001",
     ]
     good = Card.make(certificate, tuple(Address.parse(text) for text in texts))
-    final = make_certificate(make_root(), flags=Flags.FINAL)
-
-    def packed(addresses: Encodable, **fields: Encodable) -> str:
-        numbered: Fields = {int(key[1:]): value for key, value in fields.items()}
-        base: Fields = {0: 1, 1: certificate.encoded, 2: addresses}
-        return armour.encode("nzc", cbor.encode({**base, **numbered}))
-
-    bad = "identity.bad-card"
-    rows = [
-        ("nine addresses", "eight at most", bad, packed([f"tcp://192.0.2.{i}:7001" for i in range(9)])),
-        ("one address twice", "addresses are distinct", bad, packed(texts[:1] * 2)),
-        ("upper-case host", "addresses are canonical", bad, packed(["tcp://ALICE.example:7001"])),
-        ("port 0", "nobody can dial it", bad, packed(["tcp://192.0.2.7:0"])),
-        ("unspecified address", "nobody can dial it", bad, packed(["tcp://0.0.0.0:7001"])),
-        ("not an address", "another scheme", "identity.bad-address", packed(["udp://192.0.2.7:7001"])),
-        ("unknown field", "maps are closed", bad, packed([], _3=1)),
-        ("version 2", "an unknown version", "identity.unknown-version", packed([], _0=2)),
-        ("final certificate", "a retired node can't be added", "identity.retired", packed([], _1=final.encoded)),
-        (
-            "changed certificate",
-            "its signature fails",
-            "crypto.bad-signature",
-            packed([], _1=flip(certificate.encoded, 50)),
-        ),
-        ("changed symbol", "the checksum finds it", "identity.bad-text", swap_last(good.text)),
-        ("padded", "base32 padding is not written", "identity.bad-text", good.text + "="),
-        ("no prefix", "the prefix says what it is", "identity.bad-text", good.text[4:]),
-        ("too long", "more than 1 KiB", "identity.bad-text", armour.encode("nzc", bytes(1025))),
-    ]
     data = {"node": certificate.node.text, "addresses": texts}
     cases = [
         case("card", "plain", "four addresses", text=good.text, **data),
@@ -253,7 +228,47 @@ def cards() -> list[Case]:
             addresses=[],
         ),
     ]
+    rows = [*_bad_contents(certificate, texts), *_bad_texts(good.text)]
     return cases + [case("card", name, comment, code, text=text) for name, comment, code, text in rows]
+
+
+def _bad_contents(certificate: Certificate, texts: list[str]) -> list[tuple[str, str, str, str]]:
+    """Name, comment, refusal and text of cards that say what no card may say."""
+    final = make_certificate(make_root(), flags=Flags.FINAL)
+
+    def packed(addresses: Encodable, **fields: Encodable) -> str:
+        numbered: Fields = {int(key[1:]): value for key, value in fields.items()}
+        base: Fields = {0: 1, 1: certificate.encoded, 2: addresses}
+        return armour.encode("nzc", cbor.encode({**base, **numbered}))
+
+    bad = "identity.bad-card"
+    return [
+        ("nine addresses", "eight at most", bad, packed([f"tcp://192.0.2.{i}:7001" for i in range(9)])),
+        ("one address twice", "addresses are distinct", bad, packed(texts[:1] * 2)),
+        ("upper-case host", "addresses are canonical", bad, packed(["tcp://ALICE.example:7001"])),
+        ("port 0", "nobody can dial it", bad, packed(["tcp://192.0.2.7:0"])),
+        ("unspecified address", "nobody can dial it", bad, packed(["tcp://0.0.0.0:7001"])),
+        ("not an address", "another scheme", "identity.bad-address", packed(["udp://192.0.2.7:7001"])),
+        ("unknown field", "maps are closed", bad, packed([], _3=1)),
+        ("version 2", "an unknown version", "identity.unknown-version", packed([], _0=2)),
+        ("final certificate", "a retired node can't be added", "identity.retired", packed([], _1=final.encoded)),
+        (
+            "changed certificate",
+            "its signature fails",
+            "crypto.bad-signature",
+            packed([], _1=flip(certificate.encoded, 50)),
+        ),
+    ]
+
+
+def _bad_texts(good: str) -> list[tuple[str, str, str, str]]:
+    """The same of texts that hold no card."""
+    return [
+        ("changed symbol", "the checksum finds it", "identity.bad-text", swap_last(good)),
+        ("padded", "base32 padding is not written", "identity.bad-text", good + "="),
+        ("no prefix", "the prefix says what it is", "identity.bad-text", good[4:]),
+        ("too long", "more than 1 KiB", "identity.bad-text", armour.encode("nzc", bytes(1025))),
+    ]
 
 
 def addresses() -> list[Case]:
