@@ -91,6 +91,19 @@ def test_every_long_test_is_run_by_a_proof(monkeypatch):
         assert any(file.is_relative_to(ROOT / path) for path in named), file
 
 
+@pytest.mark.parametrize("name", ["crash", "faults", "fabric"])
+def test_a_proof_of_whole_nodes_is_the_module_of_its_name(monkeypatch, name):
+    asked = argparse.Namespace(count=3, seed=5)
+    monkeypatch.setattr(f"tools.proofs.{name}.prove", lambda count, seed: {"count": count, "seed": seed})
+    assert prove.PROOFS[name][1](asked) == [Report(name, True, {"count": 3, "seed": 5})]
+
+    def broken(count: int, seed: int) -> dict[str, object]:
+        raise AssertionError("planted")
+
+    monkeypatch.setattr(f"tools.proofs.{name}.prove", broken)
+    assert prove.PROOFS[name][1](asked) == [Report(name, False, {"error": "planted"})]
+
+
 @pytest.mark.parametrize(
     ("body", "held", "facts"),
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.prove_faults import prove
+from tools.proofs.faults import prove
 
 pytestmark = pytest.mark.real
 

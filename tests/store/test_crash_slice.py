@@ -1,4 +1,4 @@
-"""A short slice of `tools/prove_store_crash.py`, and that it would notice what it looks for."""
+"""A short slice of `tools/prove crash`, and that it would notice what it looks for."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import trio
 
 from nzcore.store.inline import InlineKV
 from nzcore.store.kv import Put
-from tools import prove_store_crash as crash
+from tools.proofs import crash
 
 
 @pytest.mark.real

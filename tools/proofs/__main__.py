@@ -19,15 +19,15 @@ def _fuzz(options: argparse.Namespace) -> list[Report]:
 
 
 def _crash(options: argparse.Namespace) -> list[Report]:
-    return _elsewhere("crash", "tools.prove_store_crash", options.count or CRASHES, options.seed)
+    return _in_this_process("crash", options.count or CRASHES, options.seed)
 
 
 def _faults(options: argparse.Namespace) -> list[Report]:
-    return _elsewhere("faults", "tools.prove_faults", options.count or FAULTS, options.seed)
+    return _in_this_process("faults", options.count or FAULTS, options.seed)
 
 
 def _fabric(options: argparse.Namespace) -> list[Report]:
-    return _elsewhere("fabric", "tools.prove_fabric_kill", options.count or KILLS, options.seed)
+    return _in_this_process("fabric", options.count or KILLS, options.seed)
 
 
 def _vectors(_options: argparse.Namespace) -> list[Report]:
@@ -63,9 +63,10 @@ PROOFS: Mapping[str, tuple[str, Callable[[argparse.Namespace], list[Report]]]] =
 }
 
 
-def _elsewhere(name: str, module: str, count: int, seed: int) -> list[Report]:
-    """A proof that lives beside what it proves: `prove(count, seed)` returns its figures and raises when it fails."""
-    prove: Callable[[int, int], dict[str, object]] = importlib.import_module(module).prove
+def _in_this_process(name: str, count: int, seed: int) -> list[Report]:
+    """A proof whose module's `prove(count, seed)` returns its figures and raises when it fails; imported only where it
+    is asked for, because whole nodes come along."""
+    prove: Callable[[int, int], dict[str, object]] = importlib.import_module(f"tools.proofs.{name}").prove
     try:
         return [Report(name, True, prove(count, seed))]
     except AssertionError as broken:
@@ -87,9 +88,8 @@ def main(arguments: list[str]) -> int:
         "--seed", type=int, default=1, help="the same seed gives the same inputs and faults (default 1)"
     )
     parser.add_argument("--seconds", type=float, default=30, help="fuzz: time for each target (default 30)")
-    parser.add_argument(
-        "--count", type=int, help=f"how many crashes, faults or connects (default {CRASHES}, {FAULTS}, {soak.CONNECTS})"
-    )
+    defaults = f"{CRASHES}, {FAULTS}, {KILLS}, {soak.CONNECTS}"
+    parser.add_argument("--count", type=int, help=f"how many crashes, faults, kills or connects (default {defaults})")
     parser.add_argument("--target", action="append", default=[], help="fuzz: only this target; repeatable")
     options = parser.parse_args(arguments)
     for name in options.name:

@@ -1,8 +1,8 @@
-"""A short slice of `tools/prove_fabric_kill.py`, and that it would notice what it looks for."""
+"""A short slice of `tools/prove fabric`, and that it would notice what it looks for."""
 
 import pytest
 
-from tools import prove_fabric_kill as kill
+from tools.proofs import fabric as kill
 
 
 @pytest.mark.real

@@ -1,6 +1,6 @@
 """Kills a writing store again and again and looks at what is left: nothing lost, nothing half, nothing in plain.
 
-    python -m tools.prove_store_crash [RUNS] [SEED]
+    python -m tools.proofs.crash [RUNS] [SEED]
 
 Each run starts a process with several writers, kills it with SIGKILL after a seeded number of acknowledgements, and
 opens the file again. It then tears the write-ahead log of a copy at a seeded byte, as a power cut might, and checks
@@ -34,7 +34,7 @@ VALUE = b"planted-value"
 WRITERS = 6
 MOST_ACKNOWLEDGEMENTS = 300
 EARLY_S = 0.6  # a kill this long after the start at most, hence also while the file is made or opened
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def prove(runs: int, seed: int = 1) -> dict[str, int]:
@@ -88,7 +88,7 @@ async def write_for_ever(path: Path, run: int) -> None:
 
 
 def _run_and_kill(path: Path, run: int, rng: random.Random, totals: dict[str, int]) -> dict[str, int]:
-    command = [sys.executable, "-m", "tools.prove_store_crash", "--victim", str(path), str(run)]
+    command = [sys.executable, "-m", "tools.proofs.crash", "--victim", str(path), str(run)]
     early = run % 5 == 1
     wanted = 1 << 30 if early else rng.randrange(MOST_ACKNOWLEDGEMENTS)
     patience = rng.uniform(0, EARLY_S) if early else 30.0

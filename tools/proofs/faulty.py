@@ -1,4 +1,4 @@
-"""What `tools/prove_faults.py` breaks a node with: a service that fails on demand, odd values, ill-behaved clients."""
+"""What `tools/prove faults` breaks a node with: a service that fails on demand, odd values, ill-behaved clients."""
 
 import socket
 import time

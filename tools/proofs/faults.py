@@ -1,6 +1,6 @@
 """Breaks a real node on purpose, again and again, and asks it over its own socket how it is.
 
-    python -m tools.prove_faults [FAULTS] [SEED]
+    python -m tools.proofs.faults [FAULTS] [SEED]
 
 One node in this process with its real services over a temporary home, some services whose faults are chosen here, and
 its owner as a client. Faults come in batches, by seed: drills of every service, essential ones and the socket's own
@@ -34,7 +34,18 @@ from nzcore.node.operations.table import HANDLERS
 from nzcore.node.run import opened, services_of
 from nzcore.node.setup import create_home
 from nzcore.proto.identity.mnemonic import Mnemonic
-from tools.faulty import ANSWER_S, KINDS, Faulty, Planted, Unprintable, ask, ask_and_leave, expect, raise_event, talk
+from tools.proofs.faulty import (
+    ANSWER_S,
+    KINDS,
+    Faulty,
+    Planted,
+    Unprintable,
+    ask,
+    ask_and_leave,
+    expect,
+    raise_event,
+    talk,
+)
 
 BATCH = 20
 FLOOD = 1000  # events at once

@@ -1,6 +1,6 @@
 """Kills two nodes, again and again, while one delivers to the other: nothing is lost, nothing is handled twice.
 
-    python -m tools.prove_fabric_kill [KILLS] [SEED]
+    python -m tools.proofs.fabric [KILLS] [SEED]
 
 Two whole nodes run as processes on loopback. The sender delivers without pause and says which deliveries it was given
 an id for; the receiver's handler counts each in the store, in the transaction that marks it done. At seeded points the
@@ -37,7 +37,7 @@ from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.store.inline import InlineKV
 from nzcore.store.kv import Put
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "proof"
 TOPIC = "proof.number"
 MOST_LINES = 60  # of the victim's output before it is killed
@@ -207,7 +207,7 @@ def _drain(folder: Path, ports: list[int]) -> None:
 
 
 def _start(folder: Path, ports: list[int], role: str, run: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tools.prove_fabric_kill", "--node", json.dumps([str(folder), ports, role, run])]
+    command = [sys.executable, "-m", "tools.proofs.fabric", "--node", json.dumps([str(folder), ports, role, run])]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
