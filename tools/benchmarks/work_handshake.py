@@ -1,7 +1,6 @@
-"""Full handshakes in memory, both sides in one thread, against the same primitives called bare."""
+"""The primitives of one handshake called bare, and whom the handshakes beside them are between."""
 
 import os
-import statistics
 import time
 from collections.abc import Callable
 
@@ -11,15 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from nzcore.base.ids import IdentityId, NodeId
-from nzcore.proto.handshake.machine import Initiator, Responder
-from nzcore.proto.handshake.payload import BOOT_BYTES, Introduction
+from nzcore.proto.handshake.payload import Introduction
 from nzcore.proto.handshake.preface import Mode
-from nzcore.proto.handshake.verdict import verified
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.node_keys import NodeKeys
 from tools.vectors.identity_cast import make_node, make_root
 
-ROUNDS = 5
 INTRODUCTION = Introduction("0.1.0", ("first", "second"))
 SEALED_BYTES = ((1184, 0), (1088, 32, 300), (32, 300))
 """Plaintexts of each message: KEM key and no payload; KEM ciphertext, static and payload; static and payload."""
@@ -47,30 +43,6 @@ def cast() -> tuple[NodeKeys, NodeKeys]:
     return alice, bob
 
 
-def measure_memory(count: int = 300) -> dict[str, float]:
-    """Handshakes per second, medians: `ours` of nodes that never met, `again` of nodes whose certificates this process
-    has verified before, `bare` the cryptography of the first kind.
-
-    Rounds alternate, so that both meet the same machine. A handshake that fails is an AssertionError.
-    """
-    alice, bob = cast()
-    works: dict[str, Callable[[], None]] = {
-        "ours": _ours(alice, bob, strangers=True),
-        "again": _ours(alice, bob, strangers=False),
-        "bare": _bare(),
-    }
-    rates: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
-        work()
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            begun = time.perf_counter()
-            for _ in range(count):
-                work()
-            rates[name].append(count / (time.perf_counter() - begun))
-    return {name: statistics.median(found) for name, found in rates.items()}
-
-
 def measure_bare(count: int = 600) -> float:
     """The bare cryptography of one handshake, both sides' one after the other: times a second."""
     work = _bare()
@@ -80,24 +52,6 @@ def measure_bare(count: int = 600) -> float:
     for _ in range(count):
         work()
     return count / (time.perf_counter() - begun)
-
-
-def _ours(alice: NodeKeys, bob: NodeKeys, *, strangers: bool) -> Callable[[], None]:
-    directory, boots = Strangers(), (os.urandom(BOOT_BYTES), os.urandom(BOOT_BYTES))
-
-    def handshake() -> None:
-        if strangers:
-            verified.cache_clear()
-        initiator = Initiator(alice, boots[0], INTRODUCTION, directory, target=bob.node)
-        responder = Responder(bob, boots[1], INTRODUCTION, directory, policy=welcome)
-        assert responder.receive(initiator.outgoing()) is None
-        ours = initiator.receive(responder.outgoing())
-        theirs = responder.receive(initiator.outgoing())
-        assert ours is not None
-        assert theirs is not None
-        assert ours.transport.handshake_hash == theirs.transport.handshake_hash
-
-    return handshake
 
 
 def welcome(certificate: Certificate, mode: Mode, tid: bytes) -> str:

@@ -12,7 +12,6 @@ from tools.benchmarks import (
     work_dial,
     work_fabric,
     work_files,
-    work_handshake,
     work_ipc,
     work_store,
 )
@@ -97,8 +96,7 @@ def _handshake() -> list[Work]:
     """Two processes over TCP, beside the bare cryptography of a handshake in memory on one core."""
 
     def work(name: str, goal: float, measure: Callable[[], dict[str, float]]) -> Work:
-        ours = _figure(measure, "per_s", "cpu_us")
-        return Work(name, "/s", "higher", goal, "bare cryptography", ours, work_handshake.measure_bare, "µs")
+        return _of_one(name, "/s", "higher", goal, "bare cryptography", measure, "per_s bare_per_s cpu_us", "µs")
 
     return [work("handshake", 0.8, work_dial.concurrent), work("handshake-single", 0.5, work_dial.single)]
 
@@ -131,17 +129,24 @@ def _figure(measure: Callable[[], dict[str, float]], value: str, cpu: str) -> Me
 
 
 def _of_one(
-    name: str, unit: str, better: Better, goal: float, peer: str, measure: Callable[[], dict[str, float]], names: str
+    name: str,
+    unit: str,
+    better: Better,
+    goal: float,
+    peer: str,
+    measure: Callable[[], dict[str, float]],
+    names: str,
+    cpu_unit: str = "",
 ) -> Work:
-    """Ours and the peer's come from one measurement; `names` are theirs in it, in this order."""
-    ours, theirs = names.split()
+    """Ours and the peer's come from one measurement; `names` are theirs in it, in this order, and that of our CPU."""
+    ours, theirs, *cpu = names.split()
     latest: dict[str, float] = {}
 
-    def first() -> float:
+    def first() -> float | Figure:
         latest.update(measure())
-        return latest[ours]
+        return Figure(latest[ours], latest[cpu[0]]) if cpu else latest[ours]
 
-    return Work(name, unit, better, goal, peer, first, lambda: latest[theirs])
+    return Work(name, unit, better, goal, peer, first, lambda: latest[theirs], cpu_unit)
 
 
 def floor(figure: float) -> Callable[[], float]:
