@@ -16,6 +16,7 @@ from nzcore.base.ids import IdentityId, NodeId
 from nzcore.base.scopes import Scope
 from nzcore.codec.frames import pack, unpack
 from nzcore.codec.types import builtins, convert
+from nzcore.node.addresses import KnownAddress, dialled, kept, merged, without_doubtful_names
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.certificate import Certificate, Order, compare
 from nzcore.proto.identity.names import check_petname, fold, unique_petname
@@ -24,18 +25,6 @@ from nzcore.store.kv import KV, Put
 
 NAMESPACE = "peers"
 MAX_PEERS = 4096
-MAX_ADDRESSES = 16
-"""Addresses kept for a peer: those that worked last are kept longest."""
-
-
-class KnownAddress(Struct, frozen=True):
-    """An address and how dialling it went."""
-
-    address: str
-    worked_at: float = 0.0
-    """Seconds since 1970 when it last led to the peer; 0: never."""
-    failures: int = 0
-    """Dials since then that did not."""
 
 
 class Peer(Struct, frozen=True):
@@ -100,7 +89,7 @@ class PeerBook:
             entry = await kv.get(NAMESPACE, name)
             node = NodeId.parse(name)
             if entry is not None and node not in self._unsaved:
-                self._take(node, convert(unpack(entry.value), Peer))
+                self._take(node, _read(entry.value))
         if self._unsaved:
             self._amended.set()
         return self
@@ -190,7 +179,7 @@ class PeerBook:
             Peer(
                 petname=petname or self._petname(held, certificate.name),
                 certificate=certificate.encoded,
-                addresses=_merge(held.addresses if held else (), addresses),
+                addresses=merged(held.addresses if held else (), addresses),
                 scopes=tuple(sorted(scopes)),
                 added_at=held.added_at if held and not held.removed else int(self._clock()),
                 how=how,
@@ -210,7 +199,7 @@ class PeerBook:
         """Reads one peer from the store, for whoever does not know whether its write had happened."""
         entry = await self._kv().get(NAMESPACE, node.text)
         if entry is not None:
-            self._take(node, convert(unpack(entry.value), Peer))
+            self._take(node, _read(entry.value))
 
     def was_removed(self, node: NodeId) -> bool:
         """Whether the owner has removed this node, and nothing brought it back."""
@@ -244,10 +233,10 @@ class PeerBook:
         if peer is None:
             return
         now = self._clock()
-        known = [_dialled(one, worked, now) if one.address == address.text else one for one in peer.addresses]
+        known = [dialled(one, worked, now) if one.address == address.text else one for one in peer.addresses]
         if worked and all(one.address != address.text for one in known):
-            known.append(KnownAddress(address.text, now))
-        self._amend(node, replace(peer, addresses=_kept(known)))
+            known.append(KnownAddress(address.text, now, given=False))
+        self._amend(node, replace(peer, addresses=kept(known)))
 
     def learn(self, certificate: Certificate) -> None:
         """Remembers a newer certificate of a known node; strangers are not remembered."""
@@ -262,8 +251,8 @@ class PeerBook:
             return
         worked = [one for one in peer.addresses if one.worked_at]
         known = {one.address: one for one in peer.addresses}
-        claimed = [known.get(address.text, KnownAddress(address.text)) for address in addresses]
-        fresh = _kept({one.address: one for one in (*worked, *claimed, *peer.addresses)}.values())
+        claimed = [known.get(address.text, KnownAddress(address.text, given=False)) for address in addresses]
+        fresh = kept({one.address: one for one in (*worked, *claimed, *peer.addresses)}.values())
         if {one.address for one in fresh} != {one.address for one in peer.addresses}:
             self._amend(node, replace(peer, addresses=fresh))
 
@@ -348,27 +337,19 @@ def _joined(held: Peer | None, plan: Plan) -> Peer:
     if held.removed and not plan.brings_back:
         return held
     old, new = Certificate.parse(held.certificate), Certificate.parse(added.certificate)
+    given = [Address.parse(one.address) for one in added.addresses if one.given]
     addresses = {one.address: one for one in (*added.addresses, *held.addresses)}
     return replace(
         added,
         certificate=held.certificate if compare(old, new) in (Order.OLDER, Order.FORKED) else added.certificate,
-        addresses=_kept(addresses.values()),
+        addresses=merged(addresses.values(), given),
     )
 
 
-def _merge(known: Iterable[KnownAddress], fresh: Iterable[Address]) -> tuple[KnownAddress, ...]:
-    merged = {one.address: one for one in known}
-    for address in fresh:
-        merged.setdefault(address.text, KnownAddress(address.text))
-    return _kept(merged.values())
-
-
-def _kept(addresses: Iterable[KnownAddress]) -> tuple[KnownAddress, ...]:
-    return tuple(sorted(addresses, key=lambda one: (-one.worked_at, one.failures))[:MAX_ADDRESSES])
-
-
-def _dialled(known: KnownAddress, worked: bool, now: float) -> KnownAddress:
-    return KnownAddress(known.address, now) if worked else replace(known, failures=min(known.failures + 1, 1000))
+def _read(value: bytes) -> Peer:
+    """A peer as the store has it, without names that it may have announced itself."""
+    peer = convert(unpack(value), Peer)
+    return replace(peer, addresses=without_doubtful_names(peer.addresses, by_card=peer.how == "card"))
 
 
 def _listed(names: list[str]) -> str:

@@ -8,10 +8,13 @@ import trio
 import trio.testing
 
 from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.base.ids import NodeId
 from nzcore.base.instant import WallTime
 from nzcore.base.scopes import Scope
+from nzcore.codec.frames import pack, unpack
 from nzcore.crypto.secrets import StoreKey
-from nzcore.node.peers import MAX_ADDRESSES, PeerBook
+from nzcore.node.addresses import MAX_ADDRESSES
+from nzcore.node.peers import NAMESPACE, PeerBook
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.mnemonic import Mnemonic
@@ -247,3 +250,76 @@ async def test_two_nodes_that_are_added_at_once_get_two_names() -> None:
             nursery.start_soon(place.book.add, first)
             nursery.start_soon(place.book.add, second)
         assert len({peer.petname.lower() for _, peer in place.book.all()}) == 2
+
+
+NAME, OTHER_NAME = Address("bob.example", 4000), Address("other.example", 4000)
+
+
+async def as_kept_before(place: Setting, node: NodeId, how: str, *addresses: tuple[Address, float]) -> PeerBook:
+    """The book as it is loaded where a build that took names and did not note who had said them kept `addresses`."""
+    entry = await place.kv.get(NAMESPACE, node.text)
+    assert entry is not None
+    held = unpack(entry.value)
+    assert isinstance(held, dict)
+    held |= {
+        "how": how,
+        "addresses": [{"address": one.text, "worked_at": worked, "failures": 0} for one, worked in addresses],
+    }
+    await place.kv.put(NAMESPACE, node.text, pack(held))
+    return await place.fresh().load()
+
+
+@pytest.mark.parametrize(
+    ("how", "kept_before", "left"),
+    [
+        ("card", [(HERE, 5.0), (NAME, 0.0)], [HERE]),
+        ("card", [(HERE, 0.0), (NAME, 0.0)], [HERE, NAME]),  # never reached: the card may have said it
+        ("card", [(NAME, 5.0), (OTHER_NAME, 0.0)], [NAME]),
+        ("ticket", [(HERE, 0.0), (NAME, 0.0)], [HERE]),
+        ("ticket", [(NAME, 5.0), (OTHER_NAME, 0.0), (HERE, 0.0)], [NAME, HERE]),
+        ("phrase", [(NAME, 0.0)], []),
+    ],
+)
+async def test_a_name_that_a_peer_may_have_announced_is_dropped_when_the_book_is_loaded(
+    how: str, kept_before: list[tuple[Address, float]], left: list[Address]
+) -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob)
+        book = await as_kept_before(place, bob.node, how, *kept_before)
+        assert sorted(book.addresses(bob.node)) == sorted(left)
+        await book.reload(bob.node)
+        assert sorted(book.addresses(bob.node)) == sorted(left)
+
+
+@pytest.mark.parametrize("how", ["card", "ticket", "phrase"])
+async def test_a_name_that_a_person_gave_stays_whatever_works(how: str) -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob, [HERE, NAME], how=how)
+        place.book.note_dial(bob.node, HERE, worked=True)
+        place.book.note_dial(bob.node, NAME, worked=False)
+        place.book.learn_addresses(bob.node, [THERE])
+        await saved(place.book)
+        again = await place.fresh().load()
+        assert again.addresses(bob.node) == (HERE, THERE, NAME)
+
+
+async def test_a_name_that_was_dropped_comes_back_with_a_card() -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob)
+        book = await as_kept_before(place, bob.node, "ticket", (HERE, 5.0), (NAME, 0.0))
+        assert book.addresses(bob.node) == (HERE,)
+        await book.add(bob, [HERE, NAME])
+        book.note_dial(bob.node, HERE, worked=True)
+        await saved(book)
+        assert (await place.fresh().load()).addresses(bob.node) == (HERE, NAME)
+
+
+async def saved(book: PeerBook) -> None:
+    """Lets the book write what it noted."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(book.save)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nzcore.node.peers import MAX_ADDRESSES, KnownAddress
+from nzcore.node.addresses import MAX_ADDRESSES, KnownAddress
 from nzcore.proto.channel.hello import Hello
 from nzcore.proto.identity.address import Address
 from nzcore.proto.identity.card import Card
@@ -129,7 +129,7 @@ async def test_an_address_that_failed_is_not_made_new_by_being_claimed_again(aut
         for _ in range(3):
             alice.node.peers.note_dial(bob.id, Address("10.1.1.1", 1), worked=False)
         greet(world, alice, bob, "tcp://10.1.1.1:1")
-        assert KnownAddress("tcp://10.1.1.1:1", 0.0, 3) in alice.node.peers.get(bob.id).addresses
+        assert KnownAddress("tcp://10.1.1.1:1", 0.0, 3, given=False) in alice.node.peers.get(bob.id).addresses
 
 
 async def test_a_refused_stranger_hears_neither_addresses_nor_that_a_channel_opened(autojump_clock):
