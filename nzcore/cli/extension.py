@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WAIT_S = 0.5  # a person waits for a help page
 _TIMES = (1e9, 1e10)  # what is taken for seconds since 1970: of this century and the next two
 _OTHER_WORDS = {"up": ("start", "run"), "down": ("stop", "quit"), "state": ("info",), "--version": ("version",)}
+_STATES = {"found": "not enabled", "enabled": "enabled, but does not run"}
 _MARGIN_S = 5.0  # for the node's own word that an operation took too long
 
 Described = dict[str, Any]
@@ -140,8 +141,9 @@ def _refuse_stopped(session: Session, name: str) -> None:
     except NzError:
         return
     if shown["commands"]:
-        again = "" if shown["state"] == "failed" else f"nzcore module enable {name}"
-        state = "not enabled" if shown["state"] == "found" else shown["state"]
+        state = _STATES.get(shown["state"], shown["state"])
+        how = f"service show module-{name}" if shown["state"] == "enabled" else f"module enable {name}"
+        again = "" if shown["state"] == "failed" else session.line(how)
         raise UsageError("cli.module-stopped", f"the module {name} is {state}", hint=again)
 
 

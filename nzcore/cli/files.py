@@ -42,6 +42,14 @@ class FileName(click.Path):
 FILE = FileName()
 
 
+def not_empty(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """One path or several, none of them empty: that would be the folder that we are in, for a variable that is not set.
+    A callback of click."""
+    if value == "" or (isinstance(value, tuple) and "" in value):
+        raise click.BadParameter("it is empty" if value == "" else "one of them is empty", ctx, param)
+    return value
+
+
 def passphrase_option(help_text: str) -> Callable[[Decorated], Decorated]:
     """`--passphrase-file F` for commands that open the vault."""
     return click.option("--passphrase-file", type=FILE, metavar="F", help=help_text)

@@ -79,7 +79,7 @@ EVERYWHERE = (
     _everywhere(
         "--home",
         "home_path",
-        type=click.Path(file_okay=False),
+        type=click.Path(file_okay=False, readable=False),  # another user's: what needs it says so better
         metavar="DIR",
         help="The node's folder (also NZCORE_HOME).",
     ),
@@ -102,6 +102,13 @@ class Command(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *EVERYWHERE]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # of an option without its value, click forgets whose it is
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.example:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nzcore.base.errors import NzError
+from nzcore.base.errors import NzError, UnavailableError
 from nzcore.cli import output
 from nzcore.node.home import Home, default_home
 
@@ -86,4 +86,13 @@ class Session:
         except NzError as error:
             if error.code == "ipc.not-running":
                 home.require()
+                raise UnavailableError(error.code, hint=f"start it with: {self.line('up -d')}") from error
             raise
+
+    def line(self, words: str) -> str:
+        """A command line to be typed next, about the same node."""
+        if self.home_path is None:
+            return f"nzcore {words}"
+        from shlex import quote
+
+        return f"nzcore --home {quote(self.home_path)} {words}"

@@ -94,6 +94,19 @@ def test_wrong_usage_exits_with_2_and_says_so_in_the_one_form(run: Run, words: t
     assert ended.error["hint"].startswith("nzcore")
 
 
+def test_an_option_without_its_value_names_the_help_of_its_command(run: Run) -> None:
+    ended = run("peer", "ping", "bob", "--count")
+    assert ended.code == 2
+    assert ended.err.splitlines() == ["error: option '--count' requires an argument", "try: nzcore peer ping --help"]
+
+
+def test_a_home_that_may_not_be_read_is_no_slip_of_the_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    assert run("--home", tmp_path, "--json", "state").error["code"] == "node.no-home"
+
+
 def test_a_nearly_right_command_is_suggested(run: Run) -> None:
     ended = run("stat")
     assert ended.code == 2

@@ -28,7 +28,7 @@ def test_a_human_without_a_terminal_sees_the_words_too(run: Run, tmp_path: Path)
     words = re.search(r"^mnemonic +(.+)$", shown, re.MULTILINE)
     assert words
     assert len(Mnemonic.parse(words[1]).words) == 24
-    assert "nzcore up" in shown
+    assert f"next: nzcore --home {tmp_path / 'home'} up -d" in shown
 
 
 def test_words_go_to_a_new_file_that_only_the_owner_reads(run: Run, tmp_path: Path) -> None:

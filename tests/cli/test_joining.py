@@ -232,7 +232,7 @@ def test_where_nothing_runs_a_program_is_told_what_to_type(run: Run, tmp_path: P
     make_home(tmp_path / "asleep")
     asleep = run("--home", tmp_path / "asleep", "--json", "join", "nz:A")
     assert (asleep.code, asleep.error["code"]) == (3, "ipc.not-running")
-    assert "nzcore up" in asleep.error["hint"]
+    assert asleep.error["hint"].endswith(f"nzcore --home {tmp_path / 'asleep'} up -d")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from nzcore.base.errors import UsageError
 from nzcore.cli import output
-from nzcore.cli.extension import _blocks, _line
+from nzcore.cli.extension import _blocks, _line, _refuse_stopped
+from nzcore.cli.session import Session
 
 from .conftest import Run, python, spawn, start_node
 from .terminal import Terminal
@@ -197,7 +199,7 @@ def test_a_module_that_is_disabled_says_so_when_its_command_is_typed(run: Run, t
     assert run("--home", tooled, "module", "disable", "tool").out == "tool: disabled\n"
     ended = run("--home", tooled, "--json", "tool", "each")
     assert (ended.code, ended.error["code"]) == (1, "cli.module-stopped")
-    assert ended.error["hint"] == "nzcore module enable tool"
+    assert ended.error["hint"] == f"nzcore --home {tooled} module enable tool"
     assert run("--home", tooled, "module", "enable", "tool", "-y").out == "tool: running\n"
     ended = run("--home", tooled, "--json", "toool", "each")
     assert (ended.error["code"], ended.error["message"]) == (
@@ -206,12 +208,35 @@ def test_a_module_that_is_disabled_says_so_when_its_command_is_typed(run: Run, t
     )
 
 
+@pytest.mark.parametrize(
+    ("state", "hint"),
+    [
+        ("changed", "nzcore module enable boom"),
+        ("enabled", "nzcore service show module-boom"),
+        ("failed", "module list"),
+    ],
+)
+def test_a_module_that_does_not_run_is_met_with_what_helps_in_its_state(
+    monkeypatch: pytest.MonkeyPatch, state: str, hint: str
+) -> None:
+    monkeypatch.setattr(Session, "call", lambda *_, **__: {"state": state, "commands": ["go"]})
+    with pytest.raises(UsageError) as refused:
+        _refuse_stopped(Session(), "boom")
+    assert refused.value.code == "cli.module-stopped"
+    assert hint in refused.value.hint
+
+
+def test_no_path_is_not_the_folder_that_one_is_in(run: Run, tooled: str) -> None:
+    ended = run("--home", tooled, "--json", "module", "install", "")
+    assert (ended.code, ended.error["message"]) == (2, "invalid value for 'PATH': it is empty")
+
+
 def test_an_enabled_module_runs_again_when_the_node_does(run: Run, tooled: str) -> None:
     assert run("--home", tooled, "down").code == 0
     ended = run("--home", tooled, "--json", "tool", "each")
     assert (ended.code, ended.error["code"]) == (3, "ipc.not-running")
     assert "tool is a module" in ended.error["message"]
-    assert "nzcore up -d" in ended.error["hint"]
+    assert ended.error["hint"].endswith(f"nzcore --home {tooled} up -d")
     assert run("--home", tooled, "--json", "chat", "rooms").code == 3
     ended = run("toool", "each", "--home", tooled, "--json")
     assert (ended.code, ended.error["message"]) == (2, "no such command 'toool'; did you mean tool?")

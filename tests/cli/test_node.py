@@ -18,6 +18,8 @@ from nzcore.store.lock import holder
 from .conftest import WAIT_S, Ended, Run, make_home, spawn, start_node
 from .terminal import Terminal
 
+LOCAL = "tcp://127.0.0.1:0"
+
 pytestmark = pytest.mark.real
 
 
@@ -249,7 +251,7 @@ def test_a_passphrase_with_blanks_is_the_same_from_a_file_a_prompt_and_a_pipe(tm
         (tmp_path / name).chmod(0o600)
     home = tmp_path / "home"
     make_home(home, "--passphrase-file", str(tmp_path / "passphrase"))
-    up = ("up", "-d", "--listen", "tcp://127.0.0.1:0", "--no-mdns")  # by pipe; the other opens the vault by itself
+    up = ("up", "-d", "--listen", LOCAL, "--no-mdns")  # by pipe; the other opens the vault by itself
     for words, shown in ((("identity", "card"), "nzc:"), (up, "ready")):
         with Terminal("--home", str(home), *words) as person:
             person.expect("passphrase:")
@@ -340,7 +342,7 @@ def test_a_store_that_is_gone_is_told_and_an_empty_one_is_meant(run: Run, tmp_pa
         assert "nzcore up --empty-store" in ended.error["hint"]
     found = {one["check"]: one for one in run("--home", home, "--json", "doctor").json}
     assert not found["store file"]["ok"]
-    local = ("--listen", "tcp://127.0.0.1:0", "--no-mdns")
+    local = ("--listen", LOCAL, "--no-mdns")
     assert spawn("--home", str(home), "up", "-d", "--empty-store", *local).code == 0
     assert run("--home", home, "doctor").code == 0
     assert run("--home", home, "down").code == 0
@@ -365,6 +367,18 @@ def test_a_detached_node_that_is_not_ready_in_time_is_not_left_running(tmp_path:
     make_home(tmp_path / "home")
     ended = spawn("--home", str(tmp_path / "home"), "--json", "--timeout", "0.001", "up", "-d")
     assert (ended.code, ended.out, ended.error["code"]) == (5, "", "cli.timeout")
+    assert "nzcore logs" in ended.error["hint"]
+
+
+def test_a_second_node_is_refused_before_the_passphrase_is_asked_for(run: Run, sealed: Path) -> None:
+    assert spawn("--home", str(sealed), "up", "-d", "--listen", LOCAL, "--no-mdns", *passphrase(sealed)).code == 0
+    for words in (("up",), ("up", "-d")):
+        ended = run("--home", sealed, "--json", *words)
+        assert (ended.code, ended.error["code"]) == (1, "store.home-busy")
+        assert f"nzcore --home {sealed} down" in ended.error["hint"]
+    assert run("--home", sealed, "down").code == 0
+    again = run("--home", sealed, "--json", "state")
+    assert again.error["hint"] == f"start it with: nzcore --home {sealed} up -d"
 
 
 def test_what_is_wrong_stands_in_the_first_line_of_the_state() -> None:

@@ -139,7 +139,7 @@ def test_a_command_of_a_stopped_node_says_that_it_is_stopped(run: Run, tmp_path:
     for words in (("state",), ("down",), ("service", "list"), ("events",)):
         ended = run("--home", tmp_path / "home", "--json", *words)
         assert (ended.code, ended.error["code"]) == (3, "ipc.not-running")
-        assert "nzcore up" in ended.error["hint"]
+        assert ended.error["hint"] == f"start it with: nzcore --home {tmp_path / 'home'} up -d"
 
 
 @pytest.mark.parametrize("abstract", [False, True])

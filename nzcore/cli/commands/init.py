@@ -72,7 +72,7 @@ def command(session: Session, /, **options: Any) -> None:
         session.chosen_passphrase = passphrase
         if not (options["recover"] or options["mnemonic_out"] or show_on_terminal):
             result["mnemonic"] = mnemonic.reveal()
-        session.show(result, _human)
+        session.show(result, lambda made: [*_human(made), "", f"next: {session.line('up -d')}"])
 
 
 def _check(session: Session, options: dict[str, Any]) -> None:
@@ -201,4 +201,4 @@ def _create(
 
 def _human(result: dict[str, Any]) -> list[output.Block]:
     facts = [(key, result.get(key)) for key in ("name", "node", "identity", "home", "mnemonic")]
-    return [output.pairs(facts), "", "next: nzcore up -d"]
+    return [output.pairs(facts)]

@@ -137,7 +137,8 @@ def _wait(session: Session, invitation: dict[str, Any], uses: int) -> None:
             text = f"{newcomer['name']} joined ({newcomer['seconds']:.1f} s, post-quantum)"
             output.show([output.Line(text, "green")])
     except KeyboardInterrupt:
-        output.say(f"the ticket stays; take it back with: nzcore invite --cancel {invitation['tid']}")
+        take_back = session.line(f"invite --cancel {invitation['tid']}")
+        output.say(f"the ticket stays; take it back with: {take_back}")
         raise
     if not joined:
         output.say("nobody joined in time: the ticket is over")

@@ -10,7 +10,7 @@ from nzcore.base.errors import UsageError
 from nzcore.cli import output
 from nzcore.cli.asking import agree
 from nzcore.cli.errors import CommandLineError
-from nzcore.cli.files import is_interactive
+from nzcore.cli.files import is_interactive, not_empty
 from nzcore.cli.frame import Group
 from nzcore.cli.names import module_names
 from nzcore.cli.session import Session
@@ -96,7 +96,7 @@ def remove(session: Session, name: str, data: bool, yes: bool) -> None:
 
 
 @command.command("install", example="nzcore module install ./weather")
-@click.argument("path", type=click.Path(file_okay=False))
+@click.argument("path", type=click.Path(file_okay=False), callback=not_empty)
 @click.option("--replace", is_flag=True, help="Put it in the place of one of the same name.")
 @click.pass_obj
 def install(session: Session, path: str, replace: bool) -> None:
@@ -105,7 +105,7 @@ def install(session: Session, path: str, replace: bool) -> None:
     if folder.is_dir() and not (folder / "module.toml").exists():  # before a whole home of somebody's is read
         raise UsageError("module.no-manifest", f"{folder} has no module.toml")
     args = {"path": str(folder), "replace": replace}
-    session.show(session.call("module.install", args, wait_s=_CHANGE_S), _installed)
+    session.show(session.call("module.install", args, wait_s=_CHANGE_S), lambda shown: _installed(session, shown))
 
 
 @command.command("new", example="nzcore module new weather")
@@ -196,9 +196,9 @@ def _changed(shown: dict[str, Any]) -> Iterator[output.Block]:
         yield shown["problem"]
 
 
-def _installed(shown: dict[str, Any]) -> Iterator[output.Block]:
+def _installed(session: Session, shown: dict[str, Any]) -> Iterator[output.Block]:
     yield f"{shown['name']} {shown['version']}: {shown['state']} in {shown['path']}"
-    yield f"next: nzcore module enable {shown['name']}"
+    yield f"next: {session.line('module enable ' + shown['name'])}"
 
 
 def _removed(done: dict[str, Any]) -> Iterator[output.Block]:

@@ -10,6 +10,7 @@ from nzcore.base.errors import UsageError
 from nzcore.base.units import size
 from nzcore.cli import output
 from nzcore.cli.feeding import Feeder
+from nzcore.cli.files import not_empty
 from nzcore.cli.frame import Seconds
 from nzcore.cli.frame import command as declare
 from nzcore.cli.names import peer_argument
@@ -28,9 +29,7 @@ _NOTES = {
 
 @declare("send", example="nzcore send bob letter.txt photos\ndate | nzcore send bob - --name today.txt")
 @peer_argument()
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH… | -", type=click.Path(), callback=lambda *given: _given(*given)
-)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH… | -", type=click.Path(), callback=not_empty)
 @click.option("--name", metavar="NAME", help="What standard input is called there (default: stdin).")
 @click.option(
     "--wait",
@@ -54,13 +53,6 @@ def command(session: Session, peer: str, paths: tuple[str, ...], name: str | Non
             output.say("interrupted: the same command goes on where it was")
         raise
     session.show(result, _human)
-
-
-def _given(ctx: click.Context, param: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """No path is empty: that would be the folder that we are in, sent for a variable that is not set."""
-    if "" in paths:
-        raise click.BadParameter("one of them is empty", ctx, param)
-    return paths
 
 
 def _arguments(peer: str, paths: tuple[str, ...], name: str | None, wait_s: float) -> dict[str, Any]:

@@ -24,12 +24,17 @@ from nzcore.cli.files import passphrase_option, unlock
 from nzcore.cli.frame import command as declare
 from nzcore.cli.session import Session
 from nzcore.cli.systemd import notify
+from nzcore.store.lock import holder
 
 _READY_S = 30.0  # how long a detached node may take to become ready, unless --timeout says otherwise
 _END_S = 5.0  # how long a node that did not become ready may take to stop before it is killed
 _EVENTS_HELD = 1000  # events that wait for a slow reader before they are dropped and counted
 _LAST_WORDS_S = 1.0  # how long the printer may finish its lines after the node has stopped
 _SHOWN = 1  # addresses in the line that says ready; `nzcore state` shows all
+_NOT_READY = (
+    "give it longer with --timeout S; nzcore logs ends with what it waits for: a module that hangs is not loaded once "
+    "its folder is moved out of the home"
+)
 _REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
 
 
@@ -66,6 +71,7 @@ def command(
     session.home.require()
     if not empty_store:
         session.home.require_store()  # before anybody is asked for a passphrase
+    _refuse_second(session)  # the lock does too, but behind the passphrase
     passphrase = unlock(session, passphrase_file)
     wanted = Wanted(listen, public, not no_mdns, empty_store)
     return _detached(session, passphrase, wanted) if detach else _foreground(session, passphrase, wanted)
@@ -107,12 +113,25 @@ def _foreground(session: Session, passphrase: str | None, wanted: Wanted) -> int
             raise _with_cause(error) from error
         if error.code != "store.home-busy":
             raise
-        message = f"a node runs in {session.home.path} already (process {error.facts.get('pid')})"
-        hint = "nzcore state shows it, nzcore down stops it"
-        raise UnavailableError("store.home-busy", message, hint=hint, **error.facts) from error
+        raise _busy(session, error.facts.get("pid")) from error
     finally:
         notify("STOPPING=1")
         printer.close()
+
+
+def _refuse_second(session: Session) -> None:
+    """*Raises* UnavailableError `store.home-busy` where a node takes connections."""
+    try:
+        session.client().close()
+    except NzError:
+        return
+    raise _busy(session, holder(session.home.lock))
+
+
+def _busy(session: Session, pid: object) -> UnavailableError:
+    message = f"a node runs in {session.home.path} already (process {pid})"
+    hint = f"{session.line('state')} shows it, {session.line('down')} stops it"
+    return UnavailableError("store.home-busy", message, hint=hint, pid=pid)
 
 
 def _with_cause(error: UnavailableError) -> UnavailableError:
@@ -240,7 +259,7 @@ def _await_ready(child: "subprocess.Popen[bytes]", passphrase: str | None, compl
         except BrokenPipeError:
             pass  # it ended at once; why is read below
         if not select.select([answers], [], [], seconds)[0]:
-            raise UnavailableError("cli.timeout", f"the node was not ready within {seconds:g} s")
+            raise UnavailableError("cli.timeout", f"the node was not ready within {seconds:g} s", hint=_NOT_READY)
         first = answers.readline()
     if first:
         return json.loads(first)
