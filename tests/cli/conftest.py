@@ -162,10 +162,12 @@ def bob(node: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The folder of a second node; it and the first know each other as `bob` and `tester`."""
     home = tmp_path_factory.mktemp("bob") / "home"
     start_node(home, "bob")
-    acquaint(str(node["home"]), str(home))
-    yield str(home)
-    assert here("--home", str(node["home"]), "peer", "remove", "bob").code == 0
-    assert here("--home", str(home), "down").code == 0
+    try:
+        acquaint(str(node["home"]), str(home))
+        yield str(home)
+        assert here("--home", str(node["home"]), "peer", "remove", "bob").code == 0
+    finally:  # also where they could not be made acquainted: no process outlives the tests
+        assert here("--home", str(home), "down").code == 0
 
 
 def acquaint(first: str, second: str) -> None:
