@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nzcore.proto.identity.address import Address
 
 MAX_ADDRESSES = 16
-"""Addresses kept for a peer: those that worked last are kept longest."""
+"""Addresses kept for a peer: those that worked last are kept longest, then those that a person gave."""
 
 
 class KnownAddress(Struct, frozen=True):
@@ -39,8 +39,9 @@ def merged(known: Iterable[KnownAddress], given: Iterable[Address]) -> tuple[Kno
 
 
 def kept(addresses: Iterable[KnownAddress]) -> tuple[KnownAddress, ...]:
-    """As many as are kept."""
-    return tuple(sorted(addresses, key=lambda one: (-one.worked_at, one.failures))[:MAX_ADDRESSES])
+    """As many as are kept, the most promising first; what a peer announces pushes out nothing that a person gave."""
+    chosen = sorted(addresses, key=lambda one: (-one.worked_at, not one.given, one.failures))[:MAX_ADDRESSES]
+    return tuple(sorted(chosen, key=lambda one: (-one.worked_at, one.failures)))
 
 
 def dialled(known: KnownAddress, worked: bool, now: float) -> KnownAddress:

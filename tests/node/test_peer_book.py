@@ -122,6 +122,17 @@ async def test_addresses_that_worked_come_first_and_the_worst_are_forgotten() ->
         assert place.book.addresses(bob.node)[0] == THERE
 
 
+async def test_what_a_peer_announces_pushes_out_nothing_that_a_person_gave() -> None:
+    async with setting() as place:
+        bob = certificate("bob")
+        await place.book.add(bob, [HERE])
+        place.book.note_dial(bob.node, HERE, worked=False)
+        place.book.learn_addresses(bob.node, [Address("10.0.0.1", port) for port in range(1, 2 * MAX_ADDRESSES)])
+        kept = place.book.addresses(bob.node)
+        assert len(kept) == MAX_ADDRESSES
+        assert kept[-1] == HERE, "tried last, for it has failed"
+
+
 async def test_what_could_not_be_saved_is_saved_later_and_not_overwritten_meanwhile(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
