@@ -17,7 +17,8 @@ def need_node(session: Session) -> None:
             session.call("node.state")
             return
         except NzError as error:
-            if error.code not in ("node.no-home", "ipc.not-running") or not is_interactive(session):
+            missing = error.code in ("node.no-home", "ipc.not-running") and "pid" not in error.facts
+            if not missing or not is_interactive(session):
                 raise
             if error.code == "node.no-home":
                 agree(f"there is no node in {session.home.path} yet; make one and start it?", default=True)

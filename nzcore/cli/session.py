@@ -86,8 +86,20 @@ class Session:
         except NzError as error:
             if error.code == "ipc.not-running":
                 home.require()
-                raise UnavailableError(error.code, hint=f"start it with: {self.line('up -d')}") from error
+                raise self._not_running(error) from error
             raise
+
+    def _not_running(self, error: NzError) -> NzError:
+        """What to do about it; a node whose socket is not to be found can't be started once more."""
+        from nzcore.cli.spawn import lock_owner
+
+        pid = lock_owner(self.home.lock)
+        if pid is None:
+            return UnavailableError(error.code, hint=f"start it with: {self.line('up -d')}")
+        message = f"the node (process {pid}) holds its home, but takes no commands at {error.facts.get('path')}"
+        why = "else its socket was removed, or it was started with another XDG_RUNTIME_DIR or TMPDIR"
+        hint = f"wait if it starts or ends just now; {why}: kill {pid} stops it"
+        return UnavailableError(error.code, message, hint=hint, pid=pid)
 
     def line(self, words: str) -> str:
         """A command line to be typed next, about the same node."""

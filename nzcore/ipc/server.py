@@ -118,7 +118,8 @@ def _listen(path: Path) -> socket.socket:
     _own_folder(path.parent)
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise UnavailableError("ipc.path-taken", path=str(path))
+            message = f"{path} is not a socket, but stands where the node's belongs"
+            raise UnavailableError("ipc.path-taken", message, path=str(path))
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -143,7 +144,8 @@ def _own_folder(folder: Path) -> None:
     except OSError as error:
         raise UnavailableError("ipc.unsafe-folder", f"cannot make {folder}: {error.strerror}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise UnavailableError("ipc.unsafe-folder", folder=str(folder))
+        message = f"{folder}, the folder of the node's socket, is not this user's alone"
+        raise UnavailableError("ipc.unsafe-folder", message, folder=str(folder))
 
 
 def _remove(path: Path, made: os.stat_result) -> None:

@@ -81,8 +81,8 @@ def _ask_node(session: Session) -> list[dict[str, Any]]:
     try:
         answer: list[dict[str, Any]] = session.call("node.doctor")
     except UnavailableError as error:
-        running = error.code != "ipc.not-running"
-        return [{"check": "node answers", "ok": not running, "detail": error.message, "hint": error.hint}]
+        asleep = error.code == "ipc.not-running" and "pid" not in error.facts
+        return [{"check": "node answers", "ok": asleep, "detail": error.message, "hint": error.hint}]
     return [{"check": "node answers", "ok": True, "detail": "it runs and answers", "hint": ""}, *answer]
 
 

@@ -131,6 +131,10 @@ def _refuse_second(session: Session) -> None:
 def _busy(session: Session, pid: object) -> UnavailableError:
     message = f"a node runs in {session.home.path} already (process {pid})"
     hint = f"{session.line('state')} shows it, {session.line('down')} stops it"
+    try:
+        session.client().close()
+    except NzError as error:  # neither does
+        hint = error.hint
     return UnavailableError("store.home-busy", message, hint=hint, pid=pid)
 
 
