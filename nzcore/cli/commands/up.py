@@ -173,8 +173,10 @@ class Printer:
             self._lost += 1
 
     def close(self) -> None:
-        """Waits a moment for what is still to be printed."""
+        """Waits a moment for what is still to be printed, and for how much was not."""
         try:
+            if self._lost:
+                self._queue.put({"event": "lost", "count": self._lost}, timeout=_LAST_WORDS_S)
             self._queue.put(None, timeout=_LAST_WORDS_S)
         except Full:
             return
