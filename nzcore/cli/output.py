@@ -15,6 +15,8 @@ from nzcore.base.errors import NzError, UnavailableError
 from nzcore.cli.errors import OutputClosed
 
 ID_LENGTH = 62  # characters: nzn1 or nzi1, 52 for 32 bytes, 6 of checksum
+_BROKEN = 12  # characters of a word in a table's cell above which it is rather broken than in the table's way
+_GAP = 3  # columns between two of a table's
 _NARROWEST = 40  # columns; below, breaking between words makes things worse
 
 
@@ -206,6 +208,11 @@ def _remark(text: str) -> None:
 
 def _show_table(table: Table) -> None:
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from shutil import get_terminal_size
+
+        if _least_width(table) > get_terminal_size().columns:
+            _show_records(table)
+            return
         from rich.console import Console
 
         console = Console(file=sys.stdout, highlight=False)
@@ -218,6 +225,21 @@ def _show_table(table: Table) -> None:
     widths = [max(len(line[i]) for line in lines) for i in range(len(table.columns))]
     for line in lines:
         write("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
+
+
+def _least_width(table: Table) -> int:
+    """Columns of a terminal below which a drawn table would be unreadable, or lack what does not fit at all."""
+    columns = list(zip(table.columns, *([clean(cell) for cell in row] for row in table.rows), strict=True))
+    first = max(map(len, columns[0]))  # is never broken
+    rest = (max((len(word) for cell in column for word in cell.split()), default=0) for column in columns[1:])
+    return first + sum(_GAP + min(longest, _BROKEN) for longest in rest)
+
+
+def _show_records(table: Table) -> None:
+    """Each row as lines of names and values, for a terminal that is too narrow for columns."""
+    for index, row in enumerate(table.rows):
+        lines = pairs(zip(table.columns, row, strict=True)).split("\n")
+        write("\n" * (index > 0) + "".join(fold(line, sys.stdout) + "\n" for line in lines))
 
 
 def rich_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> object:

@@ -70,6 +70,28 @@ def test_a_table_on_a_terminal_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None
     assert "a[bold]b" in terminal.getvalue()
 
 
+@pytest.mark.parametrize(("columns", "drawn"), [(80, True), (36, True), (35, False), (12, False)])
+def test_a_table_that_a_terminal_has_no_room_for_is_shown_row_by_row(
+    monkeypatch: pytest.MonkeyPatch, columns: int, drawn: bool
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = [
+        ("supervision", "5", "restarts within the period", output.Line("yes", "green")),
+        ("net", "", "x" * 90, None),
+    ]
+    output.show([output.Table(("setting", "", "what", "ok"), rows)])
+    shown = terminal.getvalue()
+    assert ("─" in shown) == drawn
+    assert shown.replace("\n", "").replace(" ", "").count("x") == 90
+    if not drawn:
+        assert shown.startswith("setting  supervision\n         5\nwhat     restarts")
+        assert "\n\nsetting  net\nwhat     xxx" in shown
+        assert "ok       yes\n" in shown
+
+
 @pytest.mark.parametrize(
     ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
 )
