@@ -15,9 +15,12 @@ from nzcore.base.errors import NzError, PeerError
 from nzcore.kernel import Deadlines
 from nzcore.net.meeting import Met, meet
 from nzcore.net.tcp import TcpWire
+from nzcore.net.wire import Wire
 from nzcore.proto.handshake.machine import HANDSHAKE_S, MESSAGE1_S, Initiator, Responder
+from nzcore.proto.identity.address import Address
 from nzcore.testing.cancellation import cancel_at_every_step
 from nzcore.testing.conformance import Ear
+from nzcore.testing.network import Conditions, MemoryNetwork
 from tools.benchmarks.work_handshake import INTRODUCTION, Strangers, cast, welcome
 
 ALICE, BOB = cast()
@@ -154,6 +157,25 @@ async def test_what_expires_in_the_tick_in_which_it_finishes_does_either(begin: 
         mock_clock.jump(MESSAGE1_S)
         await wait_all_tasks_blocked()
         assert (attempt.met is None) == attempt.is_shut == (attempt.code == "net.too-slow")
+
+
+async def test_what_expires_while_its_task_is_about_to_go_on_keeps_its_wire(autojump_clock: MockClock) -> None:
+    for _ in range(ORDERS):
+        deadlines, network, accepted = Deadlines(), MemoryNetwork(1, Conditions(latency_s=0.0)), list[Wire]()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(deadlines.run)
+            await nursery.start(network.run)
+            listener = network.transport("10.0.0.1").listen(Address("10.0.0.1", 0), nursery.start_soon)
+            nursery.start_soon(listener.accept, lambda wire, host, accepted=accepted: accepted.append(wire))
+            await wait_all_tasks_blocked()
+            wire = await network.transport("10.0.0.2").dial(listener.address, nursery.start_soon)
+            await wait_all_tasks_blocked()
+            network.after(MESSAGE1_S, lambda accepted=accepted: accepted[0].send([b"!"]))  # type: ignore[misc]  # binds the loop's value
+            met = None
+            with suppress(NzError):
+                met = await meet(wire, Steps(), deadlines)
+            assert (met is None) == wire.is_over
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_handshake_expires_although_its_own_message_does_not_fit(
