@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         result = nzcore_command.main(list(arguments), prog_name="nzcore", standalone_mode=False, obj=session)
         return result if isinstance(result, int) else 0
     except OutputClosed:
-        _drop_output()
+        output.drop()
         return UNREAD
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -147,10 +147,3 @@ def _open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _drop_output() -> None:
-    """Lets the interpreter's last flush go nowhere instead of failing."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)

@@ -259,7 +259,7 @@ def test_an_interruption_and_a_gone_reader_end_quietly(
     def ends(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr("nzcore.cli.app._drop_output", lambda: None)
+    monkeypatch.setattr("nzcore.cli.output.drop", lambda: None)
     monkeypatch.setattr(explain, "callback", ends)
     ended = run("explain")
     assert (ended.code, ended.out, ended.err.strip()) == (code, "", "")

@@ -229,6 +229,22 @@ def test_an_event_is_a_line_for_a_human() -> None:
     assert event_line({"event": "a.b", "at": 0, "value": "\x1b[2J"}).isprintable()
 
 
+def test_what_a_reader_left_behind_is_dropped_and_the_rest_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def closed(text: str) -> None:
+        done.append(text)
+        raise OutputClosed
+
+    monkeypatch.setattr("nzcore.cli.output.write", closed)
+    monkeypatch.setattr("nzcore.cli.output.drop", lambda: done.append("dropped"))
+    printer = Printer(as_json=True)
+    printer.put({"event": "one"})
+    printer.put({"event": "two"})
+    printer.close()
+    assert done == ['{"event":"one"}\n', "dropped"]
+
+
 def test_events_that_nobody_reads_in_time_are_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, printed = Event(), []
 

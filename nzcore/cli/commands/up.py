@@ -186,7 +186,10 @@ class Printer:
         while (event := self._queue.get()) is not None:
             try:
                 output.write(output.json_line(event) if self._as_json else event_line(event) + "\n")
-            except (OutputClosed, NzError):
+            except OutputClosed:
+                output.drop()
+                break
+            except NzError:
                 break
         else:
             return
