@@ -21,6 +21,8 @@ class Deadlines:
         self._due: dict[Due, float] = {}
         self._target = -math.inf  # when the task wakes anyway
         self._news = trio.Event()
+        self.are_kept = False
+        """Whether `run` runs: without it, nothing expires."""
 
     def add(self, due: Due, deadline: float) -> None:
         """Calls `due.expire` at `deadline`, which is in the time of the Trio run."""
@@ -32,9 +34,11 @@ class Deadlines:
         """Harmless where it was called already."""
         self._due.pop(due, None)
 
-    async def run(self) -> None:
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keeps the deadlines until cancelled."""
         try:
+            self.are_kept = True
+            task_status.started()
             while True:
                 self._target, self._news = min(self._due.values(), default=math.inf), trio.Event()
                 with trio.CancelScope(deadline=self._target):
@@ -44,4 +48,5 @@ class Deadlines:
                     self._due.pop(due, None)
                     due.expire()
         finally:
+            self.are_kept = False
             self._target = -math.inf

@@ -34,7 +34,7 @@ class Guest:
         self._arrived = trio.Event()
         bare = Hello(time=local.hello().time)
         self._link = Link(self.node, open_channel(local, fresh, bare), wire, self, flusher)
-        self._link.start(met.rest, met.leftover)
+        self._link.start(met.rest, met.leftover, is_cut=met.is_cut())
 
     @property
     def node(self) -> NodeId:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from nzcore.base.errors import NzError
+from nzcore.base.errors import NzError, UnavailableError
 from nzcore.base.ids import NodeId
 from nzcore.kernel import Bus, Deadlines
 from nzcore.net.dialler import race
@@ -64,6 +64,8 @@ class Joining:
 
     async def knock(self, door: Knock, address: Address) -> tuple[Wire, Met]:
         """One address, connection and handshake; the wire is then the caller's. *Raises* NzError."""
+        if not self._deadlines.are_kept:  # before a ticket is shown that nobody could redeem
+            raise UnavailableError("net.not-running")
         wire = await self._transport.dial(address, self._spawn)
         try:
             local = self._local

@@ -80,13 +80,17 @@ class Link:
         """For streams: by which whoever waits reads the wire itself."""
         self._clock = trio.lowlevel.current_clock().current_time
 
-    def start(self, rest: bytes = b"", leftover: Sequence[Buffer] = ()) -> None:
-        """Attaches to the wire, greets, and goes on where the handshake ended: `rest` came, `leftover` is unsent."""
+    def start(self, rest: bytes = b"", leftover: Sequence[Buffer] = (), *, is_cut: bool = False) -> None:
+        """Attaches to the wire, greets, and goes on where the handshake ended: `rest` came, `leftover` is unsent, and
+        the connection ended meanwhile if it `is_cut`. *Raises* what the wire's owner of tasks does.
+        """
         self._wire.attach(self)
         self._wire.resume()
         self._leftover = self._wire.send(leftover) if leftover else []
         if rest:
             self.on_bytes(memoryview(rest))
+        if is_cut:
+            self.on_end(None)
         if not self._over:
             self._flush()
 

@@ -263,9 +263,11 @@ class Links:
         one = OpenLink(link, fresh.initiator, fresh.boot, Instant(trio.current_time()), fresh.version)
         self._open[node] = one
         self._tell_change(node)
-        link.start(met.rest, met.leftover)
-        if met.is_cut():
-            link.on_end(None)
+        try:
+            link.start(met.rest, met.leftover, is_cut=met.is_cut())
+        except UnavailableError:  # nobody owns tasks any more: a link that nobody reads is none
+            link.close("channel.going-away")
+            raise
         return one
 
     def _tell_change(self, node: NodeId) -> None:
@@ -292,6 +294,5 @@ def refuse(wire: Wire, met: Met, local: Local, code: str) -> None:
     channel = open_channel(local, met.established, None)  # who is refused learns nothing else of us
     evidence = met.established.evidence
     channel.close(code, evidence.encoded if evidence is not None else b"")
-    wire.send([*met.leftover, *channel.take()])
+    wire.close(rest=[*met.leftover, *channel.take()])
     channel.drop()
-    wire.close()

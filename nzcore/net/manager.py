@@ -109,7 +109,7 @@ class ChannelManager:
                 self._nursery = nursery
                 nursery.start_soon(self._flusher.run)
                 nursery.start_soon(self.links.tick)
-                nursery.start_soon(self._deadlines.run)
+                await nursery.start(self._deadlines.run)
                 task_status.started()
         finally:
             unsubscribe()

@@ -23,7 +23,7 @@ class Machine(Protocol):
 
 
 class Met(NamedTuple):
-    """A finished handshake, its wire paused, and what is left: bytes behind the last message, bytes not yet sent."""
+    """A finished handshake, its wire unread, and what is left: bytes behind the last message, bytes not yet sent."""
 
     established: Established
     rest: bytes
@@ -91,7 +91,8 @@ class _Meeting:
             self._deadlines.add(self, self._end_at)
 
     def on_writable(self) -> None:
-        self.leftover = self._wire.send(self.leftover)
+        if self.established is None:  # then it is whoever comes next that sends what is left
+            self.leftover = self._wire.send(self.leftover)
 
     def on_end(self, error: OSError | None) -> None:
         self.cut = True

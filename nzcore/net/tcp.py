@@ -101,7 +101,8 @@ class TcpWire:
         self.reader.stop()
         if abort:
             # RST instead of FIN: nothing lingers in TIME_WAIT, and the other side learns at once.
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            with suppress(OSError):  # some systems refuse it where the other side is gone already
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             self._shut()
             return
         left = list(rest)

@@ -45,7 +45,8 @@ class Wire(Protocol):
     async def read_until(self, is_done: Callable[[], bool]) -> None:
         """Calls back out of the calling task, without a turn of another between, until `is_done` or the wire's end.
 
-        For who waits for what comes first, after `attach` and before `resume`; afterwards nothing arrives again.
+        For who waits for what comes first, after `attach` and before `resume`; afterwards nothing arrives again. Nobody
+        pauses meanwhile. No checkpoint where `is_done` at once.
         """
 
     def send(self, buffers: Sequence[Buffer]) -> list[Buffer]:

@@ -174,9 +174,10 @@ async def who_reads_until_something_that_never_comes_hears_the_end(place: Place,
 async def a_wire_that_is_closed_lets_go_of_who_reads(place: Place, nursery: trio.Nursery) -> None:
     wires = await _wires(place, nursery)
     ear = Ear(wires[0], resume=False)
-    nursery.start_soon(wires[0].read_until, lambda: False)
-    await trio.testing.wait_all_tasks_blocked()
-    wires[0].close(abort=True)
+    async with trio.open_nursery() as readers:
+        readers.start_soon(wires[0].read_until, lambda: False)
+        await trio.testing.wait_all_tasks_blocked()
+        wires[0].close(abort=True)
     assert ear.ends == [], "a callback after close"
 
 

@@ -180,6 +180,7 @@ class MemoryWire:
             self._deliver_soon()
 
     def close(self, *, abort: bool = False, rest: Sequence[Buffer] = ()) -> None:
+        self._done.set()
         if self._over:
             return
         self._end()
@@ -210,6 +211,7 @@ class MemoryWire:
         """The connection broke; bytes that had arrived and were not taken are lost."""
         if not self._over:
             self._end()
+            self._done.set()
             if self._user is not None:
                 self._user.on_end(ConnectionResetError(errno.ECONNRESET, "connection reset"))
 
@@ -237,12 +239,12 @@ class MemoryWire:
                 self.break_off()
             else:
                 self._end()
+                self._done.set()
                 self._user.on_end(None)
 
     def _end(self) -> None:
         self._over = True
         self.wants_room = False
-        self._done.set()
         self._inbox.clear()
         self._connection.ended()
 

@@ -84,12 +84,26 @@ class Deaf(MemoryTransport):
         return wire
 
 
+class Stubborn(MemoryTransport):
+    """Keeps who reads waiting when the wire is closed."""
+
+    async def dial(self, address, spawn):
+        wire = await super().dial(address, spawn)
+
+        async def read_until(is_done):
+            await trio.sleep_forever()
+
+        wire.read_until = read_until
+        return wire
+
+
 @pytest.mark.parametrize(
     ("transport", "check"),
     [
         (Forgetful, conformance.bytes_arrive_in_order_both_ways),
         (Deaf, conformance.a_close_lets_everything_arrive_and_then_the_end),
         (Deaf, conformance.an_abort_ends_the_other_side_at_once),
+        (Stubborn, conformance.a_wire_that_is_closed_lets_go_of_who_reads),
     ],
 )
 async def test_a_faulty_transport_is_found(transport, check, autojump_clock):
