@@ -176,6 +176,8 @@ def test_an_export_is_the_same_node_elsewhere(run: Run, resting: tuple[Path, dic
     assert (moved["node"], moved["identity"]) == (made["node"], made["identity"])
     sealed = run("--home", tmp_path / "c", "--json", *words[:3], "--passphrase-file", secret)
     assert sealed.json["node"] == made["node"]
+    told = run("--home", tmp_path / "e", *words, secret)
+    assert told.out.endswith(f"\nnext: nzcore --home {tmp_path / 'e'} up -d\n")
     assert not (tmp_path / "c" / "vault.key").exists()
     both = run("--home", tmp_path / "d", "--json", *words, secret, "--export-passphrase-file", secret)
     assert (both.code, both.error["code"]) == (2, "cli.usage")

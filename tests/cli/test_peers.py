@@ -183,6 +183,7 @@ def test_a_card_is_taken_as_text_as_a_file_and_from_standard_input(run: Run, hom
     [
         (("peer", "add", "/nonexistent"), 1, "cli.unreadable"),
         (("peer", "add", "nzc:ABCDEF"), 1, "identity.bad-text"),
+        (("peer", "add", "nz:ABCDEF"), 1, "cli.no-card"),
         (("peer", "add", "nzc:ABCDEF", "--scope", "everything"), 2, "cli.usage"),
         (("peer", "rename", "bob", "two words"), 1, "identity.bad-petname"),
         (("peer", "ping", "bob", "--count", "0"), 2, "cli.usage"),

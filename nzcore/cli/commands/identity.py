@@ -218,7 +218,7 @@ def import_(
     with whole_or_nothing(home):
         made = import_home(home, exported, opening, passphrase=sealing)
     result = {"node": made.node.text, "identity": made.identity.text, "name": made.name, "home": str(home)}
-    session.show(result, _facts)
+    session.show(result, lambda imported: [*_facts(imported), "", f"next: {session.line('up -d')}"])
 
 
 @command.command(

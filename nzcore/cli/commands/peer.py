@@ -168,9 +168,9 @@ def discover(session: Session, watch: bool, seconds: float) -> None:
 def _card(session: Session, card: str) -> str:
     from nzcore.cli.files import is_interactive, text_or_file
 
-    if card == "-" and is_interactive(session):
-        return ask_line("the card")
-    text = text_or_file(card, "nz")
+    text = ask_line("the card") if card == "-" and is_interactive(session) else text_or_file(card, "nz")
+    if text.lower().startswith("nz:"):
+        raise UsageError("cli.no-card", "this is a ticket, not a card", hint=f"{session.line('join')} takes it")
     if not text:
         raise UsageError("cli.no-card", f"there is no card in {'standard input' if card == '-' else card}")
     return text
