@@ -129,6 +129,7 @@ def test_a_followed_log_is_followed_over_its_rotation(tmp_path: Path) -> None:
 
 def test_a_home_without_a_log_or_a_node_is_told_apart(run: Run, tmp_path: Path) -> None:
     assert run("--home", tmp_path, "--json", "logs").error["code"] == "node.no-home"
+    assert spawn("--home", str(tmp_path), "--json", "logs", "--follow").error["code"] == "node.no-home"
     make_home(tmp_path / "home")
     ended = run("--home", tmp_path / "home", "--json", "logs")
     assert (ended.code, ended.error["code"]) == (1, "cli.no-log")

@@ -28,9 +28,10 @@ _LINE_BYTES = 1 << 20  # a longer line is read in pieces
 def command(session: Session, follow: bool, lines: int) -> None:
     """Show the node's log."""
     path = session.home.log
-    if not follow and not path.exists():
+    if not path.exists():
         session.home.require()
-        raise UnavailableError("cli.no-log", f"there is no log in {path}")
+        if not follow:
+            raise UnavailableError("cli.no-log", f"there is no log in {path}")
     for line in _following(path, lines) if follow else _last(path, lines):
         _show(session, line)
 
