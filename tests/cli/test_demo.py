@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def test_a_demo_in_a_terminal_is_a_table_and_ctrl_c_takes_its_processes_along(tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_terminated_demo_takes_its_processes_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_demo_takes_its_processes_along(tmp_path: Path, number: signal.Signals) -> None:
     child = subprocess.Popen(
         [*own_command(), "demo"],
         stdout=subprocess.PIPE,
@@ -69,7 +71,8 @@ def test_a_terminated_demo_takes_its_processes_along(tmp_path: Path) -> None:
     assert child.stdout
     up = next(line for line in child.stdout if line.split()[1] == "up")
     pid = int(up.split("process")[1])
-    child.terminate()
+    child.send_signal(number)
+    child.send_signal(signal.SIGTERM)  # whoever is impatient doesn't leave more behind
     _, err = child.communicate(timeout=WAIT_S)
     assert child.returncode == 130
     assert "Traceback" not in err

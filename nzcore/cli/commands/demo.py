@@ -26,7 +26,7 @@ def command(session: Session, keep: bool) -> int:
     from nzcore.cli.demo.stage import Stage
     from nzcore.cli.demo.steps import STEPS
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    _interrupt_once()
     with Stage(keep=keep) as stage, _display(session, [(step.name, step.summary) for step in STEPS]) as show:
         result = play(stage, STEPS, lambda outcomes: show([Outcome(*outcome) for outcome in outcomes]))
     if keep:
@@ -38,8 +38,21 @@ def command(session: Session, keep: bool) -> int:
     return 0 if result["ok"] else FAILED
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _interrupt_once() -> None:
+    """Ctrl-C, SIGTERM and a closed terminal end the play alike; once it ends, none of them disturbs the clearing up.
+
+    What the process was started to ignore, as under nohup, stays ignored.
+    """
+
+    def interrupt(*_: object) -> None:
+        for number in heeded:
+            signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited, and complains of one on its way
+        raise KeyboardInterrupt
+
+    every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heeded = [number for number in every if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, interrupt)
 
 
 @contextmanager
