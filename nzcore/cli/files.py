@@ -3,6 +3,7 @@
 A secret never comes from an argument or the environment: a file, standard input (`-`) or a hidden prompt.
 """
 
+import fcntl
 import os
 import shutil
 import stat
@@ -122,11 +123,43 @@ def require_empty(home: Home) -> None:
 
 @contextmanager
 def whole_or_nothing(home: Path) -> Iterator[None]:
-    """Makes a home inside; when that fails, of whatever, the folder is again empty or absent, as it was.
+    """Makes a home inside, alone; when that fails, of whatever, the folder is again empty or absent, as it was.
 
-    *Raises* UnavailableError `cli.unwritable` for what the system refused.
+    Alone, because whoever fails would clear away what another has just made, and has told of.
+
+    *Raises* UnavailableError `cli.unwritable` for what the system refused; UsageError `cli.home-exists` where another
+    has made a home since we looked, or makes one.
     """
     existed = home.exists()
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UnavailableError("cli.unwritable", f"cannot make {home}: {error.strerror}") from error
+    try:
+        _take(home, folder)
+        with _cleared_away(home, existed=existed):
+            yield
+    finally:
+        os.close(folder)
+
+
+def _take(home: Path, folder: int) -> None:
+    """Locks the open folder, which is the lock's only trace; where folders can't be locked, goes on without."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError("cli.home-exists", f"a node is just being made in {home}") from None
+    except OSError:
+        pass
+    if not home.exists() or not os.path.samestat(os.fstat(folder), os.stat(home)):
+        raise UsageError("cli.home-exists", f"{home} was just cleared away", hint="try again")
+    if Home(home).exists():
+        raise UsageError("cli.home-exists", f"there is a node already in {home}")
+
+
+@contextmanager
+def _cleared_away(home: Path, *, existed: bool) -> Iterator[None]:
     try:
         yield
     except BaseException as error:

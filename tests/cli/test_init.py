@@ -3,12 +3,14 @@
 import json
 import re
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from nzcore.base.errors import UnavailableError
+from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.base.ids import IdentityId, NodeId
+from nzcore.cli.files import whole_or_nothing
 from nzcore.proto.identity.mnemonic import Mnemonic
 
 from .conftest import Run, spawn
@@ -132,6 +134,26 @@ def test_a_passphrase_file_without_a_passphrase_is_refused(run: Run, tmp_path: P
     assert ended.code == 1
     assert ended.error["code"] in ("cli.empty-passphrase", "cli.unreadable")
     assert not (tmp_path / "home").exists()
+
+
+def test_of_two_that_make_one_home_the_second_clears_nothing_away(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with whole_or_nothing(home):
+        (home / "certificate").write_text("of the first")
+        with pytest.raises(UsageError, match="just being made"), whole_or_nothing(home):
+            raise AssertionError("never reached")
+    with pytest.raises(UsageError, match="a node already"), whole_or_nothing(home):
+        raise AssertionError("never reached")
+    assert [path.name for path in home.iterdir()] == ["certificate"]
+
+
+def test_of_many_inits_at_once_one_makes_the_home_that_it_tells_of(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as several:
+        line = ("--json", "--home", str(tmp_path / "home"), "init", "--no-passphrase")
+        ended = [begun.result() for begun in [several.submit(spawn, *line) for _ in range(4)]]
+    (made,) = [one.json for one in ended if one.code == 0]
+    assert [one.error["code"] for one in ended if one.code] == ["cli.home-exists"] * 3
+    assert spawn("--json", "--home", made["home"], "identity", "show").json["node"] == made["node"]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), UnavailableError("cli.unwritable"), OSError(28, "no space")])
