@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from nzcore.base.errors import PeerError, UnavailableError
 from nzcore.crypto.registers import clean_registers
+from nzcore.node.files.behind import WriteBehind
 from nzcore.proto.files.frames import DATA_BYTES
 from nzcore.proto.files.manifest import Have, Kind, Manifest, places
 from nzcore.proto.files.names import FreeNames
@@ -48,6 +49,7 @@ class Staging:
         self._places: list[tuple[str, ...]] = []
         self._manifest = Manifest()
         self._file = -1
+        self._behind = WriteBehind(-1, 0)
         self._index = -1
         self._written = 0
         self._hash = hashlib.sha256()
@@ -95,6 +97,7 @@ class Staging:
             if offset:
                 os.ftruncate(self._file, offset)
                 os.lseek(self._file, offset, os.SEEK_SET)
+        self._behind = WriteBehind(self._file, offset)
         self._index, self._written = index, offset
 
     def write(self, data: bytes | memoryview) -> None:
@@ -108,6 +111,7 @@ class Staging:
         clean_registers()  # as where it was read
         self._hash.update(data)
         self._written += len(data)
+        self._behind.reached(self._written)
 
     def end(self, sha256: bytes) -> None:
         """Makes the file durable, if it is what was sent. *Raises* PeerError `files.hash-mismatch`."""
@@ -115,6 +119,7 @@ class Staging:
             raise PeerError("files.hash-mismatch", index=self._index)
         with _told(self.folder):
             os.fsync(self._file)
+        self._behind.synchronised(self._written)
         self._done[self._index] = (self._written, sha256.hex())
         self.close()
 
