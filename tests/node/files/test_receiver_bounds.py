@@ -133,6 +133,39 @@ async def test_a_file_that_changes_while_it_is_sent_is_no_file(
     assert tree(tmp_path / "inbox") == {}
 
 
+async def test_a_cancelled_sender_closes_its_file_when_nobody_reads_it_any_more(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    read, close = Reading.read, Reading.close
+
+    def reading(self: Reading, *args: int) -> bytes:
+        done.append("read")
+        return read(self, *args)
+
+    def closing(self: Reading) -> None:
+        done.append("close")
+        close(self)
+
+    async def slowly(function: Callable[..., Any], /, *args: Any) -> Any:
+        with trio.CancelScope(shield=True):  # as a thread, which is waited for
+            await trio.sleep(1)
+        return function(*args)
+
+    source = written(tmp_path / "a.bin", content(12 << 20))
+    async with pair(tmp_path) as (_, alice, _bob):
+        monkeypatch.setattr(Reading, "read", reading)
+        monkeypatch.setattr(Reading, "close", closing)
+        alice.node.files.inbox.offload = slowly
+        for patience in range(1, 8):
+            done.clear()
+            with trio.move_on_after(patience + 0.5):
+                await send(alice, source)
+            assert "close" not in done or done.index("close") >= done.count("read"), done
+            assert not done or done[-1] == "close"
+        assert "read" in done
+
+
 def test_a_survey_skips_what_is_neither_file_nor_folder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/etc")
