@@ -1,5 +1,6 @@
 """What needs no node: reasons, schema, completion, logs, units and secrets in files."""
 
+import fcntl
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from nzcore.cli.errors import OutputClosed
 from nzcore.cli.spawn import _poll_for_end, wait_for_end
 from nzcore.cli.systemd import notify
 from nzcore.control.table import OPERATIONS
+from nzcore.node import config
 
 from .conftest import WAIT_S, Run, make_home, spawn
 
@@ -133,6 +135,26 @@ def test_a_home_without_a_log_or_a_node_is_told_apart(run: Run, tmp_path: Path) 
     make_home(tmp_path / "home")
     ended = run("--home", tmp_path / "home", "--json", "logs")
     assert (ended.code, ended.error["code"]) == (1, "cli.no-log")
+
+
+def test_settings_of_a_resting_home_are_written_by_one_at_a_time(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_home(tmp_path / "home")
+    seen = []
+
+    def store(path: Path, *change: str) -> object:
+        other = os.open(path.parent, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        seen.append(change)
+        return writes(path, *change)
+
+    writes = config.store
+    monkeypatch.setattr(config, "store", store)
+    assert run("--home", tmp_path / "home", "--json", "config", "set", "log.keep", "7").json["value"] == 7
+    assert seen == [("log.keep", "7")]
 
 
 def test_a_command_of_a_stopped_node_says_that_it_is_stopped(run: Run, tmp_path: Path) -> None:

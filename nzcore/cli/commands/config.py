@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from nzcore.cli import output
+from nzcore.cli.files import one_at_a_time
 from nzcore.cli.frame import Group
 from nzcore.cli.names import setting_names
 from nzcore.cli.session import Session
@@ -52,7 +53,10 @@ def _offline(session: Session, key: str | None = None, value: str | None = None)
     path = session.home.config
     if key is None:
         return builtins(settings(load(path)))
-    return builtins(find(load(path) if value is None else store(path, key, value), key))
+    if value is None:
+        return builtins(find(load(path), key))
+    with one_at_a_time(path.parent):  # each writes the whole file anew
+        return builtins(find(store(path, key, value), key))
 
 
 def _table(settings: list[dict[str, Any]]) -> Iterator[output.Block]:
