@@ -279,7 +279,7 @@ def test_a_picture_that_cannot_be_written_takes_the_ticket_back(
 
 def test_on_a_terminal_the_code_is_shown_and_turns_into_the_newcomer(pair: tuple[str, str]) -> None:
     host, guest = pair
-    with Terminal("--home", host, "invite") as screen:
+    with Terminal("--home", host, "invite", LINES="40") as screen:
         code = screen.expect("nz:")
         assert code.count("█") > 100
         ticket = "nz:" + "".join(screen.expect("\r\n\r\n").split())
@@ -289,6 +289,15 @@ def test_on_a_terminal_the_code_is_shown_and_turns_into_the_newcomer(pair: tuple
         screen.expect("guest joined (")
         assert "post-quantum" in screen.expect(")")
         assert screen.end() == 0
+
+
+def test_on_a_low_terminal_the_code_comes_last_and_stays_whole(pair: tuple[str, str]) -> None:
+    with Terminal("--home", pair[0], "invite", "--no-wait", LINES="24") as screen:
+        assert "█" not in screen.expect("or scan the code)")
+        assert screen.end() == 0
+        rows = screen.shown.partition("or scan the code)")[2].splitlines()
+        assert "█" in rows[-1]
+        assert len(rows) <= 24
 
 
 def test_ctrl_c_stops_waiting_and_leaves_the_ticket(pair: tuple[str, str]) -> None:

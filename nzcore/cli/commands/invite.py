@@ -18,6 +18,7 @@ from nzcore.cli.names import ticket_ids
 from nzcore.cli.session import Session
 
 _TTL_S = 600
+_TEXT_LINES = 8  # around a QR code on a terminal
 _WORKS = {
     "machine": "on this machine only",
     "network": "on the local network",
@@ -67,7 +68,7 @@ def command(session: Session, /, **options: Any) -> None:
     session.show(invitation, lambda made: _human(made, terminal=terminal, qr_code=options["show_qr"] or terminal))
     if terminal and not options["no_wait"]:
         _wait(session, invitation, options["uses"])
-    elif not session.json:
+    elif not (terminal or session.json):  # on a terminal it stands with the ticket
         output.say(_note(invitation))
 
 
@@ -105,16 +106,22 @@ def _save(session: Session, invitation: dict[str, Any], path: str) -> None:
 
 
 def _human(made: dict[str, Any], *, terminal: bool, qr_code: bool) -> Iterator[output.Block]:
-    text = made["ticket"].upper()
-    if qr_code and (not terminal or qr.width(text) <= shutil.get_terminal_size().columns):
-        output.write(qr.drawn(text))
+    text, code = made["ticket"].upper(), ""
+    columns, lines = shutil.get_terminal_size()
+    if qr_code and (not terminal or qr.width(text) <= columns):
+        code = qr.drawn(text)
     elif qr_code:
         output.say("the terminal is too narrow for the QR code: widen it, or say --qr-png F")
+    first = not terminal or code.count("\n") + _TEXT_LINES <= lines  # else the text would push it off the screen
+    if first:
+        output.write(code)
     yield made["ticket"]
     if terminal:
         yield ""
         yield _note(made)
         yield f"the other side: nzcore join {made['ticket'][:12]}…   (or scan the code)"
+    if not first:
+        output.write(code)
 
 
 def _note(made: dict[str, Any]) -> str:
