@@ -31,6 +31,10 @@ WRITTEN_S = 10.0
 """Seconds that we wait to hear that the other node has written us too; without it, we are done all the same."""
 
 _READ = 64
+_UNSEEING = (
+    "give --address HOST:PORT as the other side shows it; or switch discovery on: `nzcore config set net.mdns true` "
+    "and a restart without --no-mdns, or `nzcore service start discovery` where only that was stopped"
+)
 
 
 class Found(NamedTuple):
@@ -52,8 +56,8 @@ class Finder(Protocol):
     async def find(self, name: str) -> Found:
         """Waits until a window of this name is seen; cancelled when the caller's window closes.
 
-        `name` is an instance, or its part before the last hyphen. *Raises* UnavailableError `pair.not-found` where
-        nothing can be found at all.
+        `name` is an instance, or its part before the last hyphen. *Raises* UnavailableError `pair.not-found` or
+        `discovery.off` where nothing can be found at all.
         """
 
 
@@ -67,7 +71,7 @@ class NoFinder:
         """There is nothing to withdraw."""
 
     async def find(self, name: str) -> Found:
-        raise UnavailableError("pair.not-found")
+        raise UnavailableError("discovery.off", hint=_UNSEEING)
 
 
 class Words(NamedTuple):
@@ -139,11 +143,13 @@ class Window:
 
         `name`: whom to meet; empty to wait for whoever comes. `addresses`: where to dial it. `opened` is told the
         instance, `words` what to compare; then `confirm` decides.
-        *Raises* UsageError `pair.busy`; UnavailableError `pair.timed-out`, `pair.not-found`, DialFailed; PeerError
-        `pair.denied`, `pair.*`. Cancelled, it tells the other side.
+        *Raises* UsageError `pair.busy`; UnavailableError `pair.timed-out`, `pair.not-found`, `discovery.off`,
+        DialFailed; PeerError `pair.denied`, `pair.*`. Cancelled, it tells the other side.
         """
         if self._is_open:
             raise UsageError("pair.busy")
+        if name and not addresses and isinstance(self.finder, NoFinder):  # before a window opens that leads nowhere
+            raise UnavailableError("discovery.off", hint=_UNSEEING)
         with self._opened(make_instance(own_name)) as instance:
             with trio.move_on_after(window_s):
                 await opened(instance.decode())

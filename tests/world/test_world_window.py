@@ -256,12 +256,17 @@ async def test_there_is_one_window_at_a_time_and_words_cannot_be_confirmed_befor
         nursery.cancel_scope.cancel()
 
 
-async def test_without_discovery_a_name_alone_leads_nowhere(autojump_clock):
+async def test_without_discovery_a_name_alone_opens_no_window_and_says_how_to_go_on(autojump_clock):
     async with World(19) as world, trio.open_nursery() as nursery:
         alice = await world.add("alice")
         attempt = Attempt(nursery, alice, name="bob")
         await attempt.done.wait()
-        assert attempt.error == "pair.not-found"
+        assert attempt.error == "discovery.off"
+        assert attempt.steps == []  # nobody is told that somebody was looked for
+        with pytest.raises(NzError) as refused:
+            await alice.call("pair.phrase", name="bob")
+        assert "--address" in refused.value.hint
+        assert "net.mdns true" in refused.value.hint
 
 
 async def test_a_guest_can_open_nothing_but_the_one_stream(autojump_clock):
