@@ -18,6 +18,7 @@ _EXIT = {
     "handshake.not-admitted": REFUSED,
     "node.essential-service": REFUSED,
     "node.no-home": NOT_RUNNING,
+    "node.only-door": REFUSED,
     "pair.denied": REFUSED,
     "pair.window-used": REFUSED,
     "ticket.cancelled": REFUSED,  # these are another node's answers

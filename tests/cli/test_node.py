@@ -99,6 +99,13 @@ def test_an_essential_service_needs_force(run: Run, home: str) -> None:
         assert "--force" in ended.error["hint"]
 
 
+def test_the_service_that_takes_commands_is_not_stopped_from_under_its_node(run: Run, home: str) -> None:
+    ended = run("--home", home, "--json", "service", "stop", "ipc", "--force")
+    assert ended.code == 4
+    assert "nzcore down" in ended.error["hint"]
+    assert run("--home", home, "state").code == 0
+
+
 def test_an_unknown_service_is_an_error_with_a_hint(run: Run, home: str) -> None:
     ended = run("--home", home, "--json", "service", "show", "nonsense")
     assert ended.code == 1

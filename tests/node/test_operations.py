@@ -15,11 +15,12 @@ from nzcore.control.operation import AnyOperation
 from nzcore.control.table import OPERATIONS
 from nzcore.control.verdict import Principal, Verdict
 from nzcore.kernel import Event, Service
+from nzcore.kernel import State as ServiceState
 from nzcore.node.dispatch import Dispatcher, Judged
 from nzcore.node.node import Node
 from nzcore.node.operations.node_handlers import WATCH_S
 from nzcore.node.operations.table import HANDLERS
-from nzcore.node.services import StoreService
+from nzcore.node.services import IpcService, StoreService
 from nzcore.proto.identity.certificate import Certificate
 from nzcore.proto.identity.mnemonic import Mnemonic
 from nzcore.proto.identity.root import Root
@@ -202,6 +203,22 @@ def test_an_essential_service_is_stopped_and_killed_only_by_force(node: Node) ->
         assert state.healthy
 
     play(node, scene)
+
+
+class Door(Service):
+    name = IpcService.name
+
+
+def test_the_door_of_a_running_node_is_not_stopped_even_by_force(node: Node) -> None:
+    async def scene(one: Play) -> None:
+        with pytest.raises(NzError) as caught:
+            await one.ask("service.stop", {"name": "ipc", "force": True})
+        assert caught.value.code == "node.only-door"
+        assert "nzcore down" in caught.value.hint
+        assert node.supervisor.info("ipc").state is ServiceState.RUNNING
+
+    assert IpcService.requires == ()  # or stopping what it requires would stop it too
+    play(node, scene, Door())
 
 
 def test_a_rotation_by_request_goes_over_the_operations(node: Node) -> None:

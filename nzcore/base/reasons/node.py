@@ -38,6 +38,10 @@ REASONS = {
     "not-ready": Reason("the node could not start", "`nzcore doctor` examines the home"),
     "needs-running": Reason("this needs a running node", "start it with `nzcore up -d`"),
     "essential-service": Reason("the node does not work without this service", "add --force if you mean it"),
+    "only-door": Reason(
+        "without this service no command reaches the node, not even the one that starts it again",
+        "`nzcore down` stops the whole node",
+    ),
     "damaged-secret": Reason(
         "network.secret does not hold a network's secret",
         "it is one line of 64 hexadecimal digits, the same on all nodes of a network; without the file, none is needed",

@@ -2,7 +2,7 @@
 
 import trio
 
-from nzcore.base.errors import PeerError
+from nzcore.base.errors import PeerError, UsageError
 from nzcore.control import service_ops
 from nzcore.control.operation import Nothing
 from nzcore.control.service_ops import ServiceArgs, ServiceForceArgs
@@ -12,6 +12,7 @@ from nzcore.kernel import ServiceInfo
 from nzcore.node.node import Node
 from nzcore.node.operations.handler import Handler
 from nzcore.node.plain import plain
+from nzcore.node.services import IpcService
 
 
 def list_services(node: Node, args: Nothing, send: SendItem) -> list[Info]:
@@ -28,6 +29,10 @@ async def start(node: Node, args: ServiceArgs, send: SendItem) -> Info:
 
 
 async def stop(node: Node, args: ServiceForceArgs, send: SendItem) -> Info:
+    """*Raises* UsageError `node.only-door`, even with `force`: no command could ever start that service again. It
+    requires no other, so that no other's stop takes it along."""
+    if node.supervisor.info(args.name).name == IpcService.name:
+        raise UsageError("node.only-door", service=args.name)
     await node.supervisor.stop_service(args.name, force=args.force)
     return shown(node.supervisor.info(args.name))
 
