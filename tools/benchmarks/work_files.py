@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nzcore.node.home import Home
 from nzcore.store.lock import holder
+from tools.benchmarks import files_bare
 from tools.benchmarks.cpu import seconds_of
 from tools.benchmarks.node import COMMAND, _nzcore, _up
 
@@ -51,9 +52,8 @@ class Pair:
 @contextmanager
 def pair() -> Iterator[Pair]:
     """Alice and Bob, until the block ends."""
-    where = str(_DISK) if os.access(_DISK, os.W_OK) else None
     with ExitStack() as stack:
-        made = Pair(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nzb-", dir=where))))
+        made = Pair(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nzb-", dir=_folder()))))
         for home in (made.alice, made.bob):
             _nzcore(home, "init", "--no-passphrase", "--name", home.name, "--json")
             stack.enter_context(_up(home))
@@ -63,6 +63,11 @@ def pair() -> Iterator[Pair]:
             made.command(home, "peer", "add", str(card), "--json")
         _connect(made)
         yield made
+
+
+def _folder() -> Path:
+    """Where files are written: a disk, where there is one."""
+    return _DISK if os.access(_DISK, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def _connect(made: Pair) -> None:
@@ -85,6 +90,13 @@ def measure(megabytes: int = MEGABYTES) -> dict[str, float]:
     with pair() as nodes:
         _send(nodes, "warm-up", megabytes // _WARM_UP)
         return _send(nodes, "large", megabytes)
+
+
+def bare(megabytes: int = MEGABYTES) -> dict[str, float]:
+    """What sending consists of, in two processes without nzcore, on the same disk: see `files_bare`."""
+    for size in (megabytes // _WARM_UP, megabytes):
+        figures = files_bare.measure(_folder(), size * 1_000_000 >> 20)
+    return figures
 
 
 def _send(nodes: Pair, name: str, megabytes: int) -> dict[str, float]:

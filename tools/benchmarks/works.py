@@ -38,7 +38,7 @@ def works() -> Iterator[list[Work]]:
             *_channel(),
             *_handshake(),
             *_fabric(),
-            _files(),
+            *_files(),
         ]
 
 
@@ -85,11 +85,15 @@ def _channel() -> list[Work]:
     ]
 
 
-def _files() -> Work:
-    """One file of 1 GiB between two nodes, read, hashed on both sides and written, beside the bare bulk stream."""
+def _files() -> list[Work]:
+    """One file of 1 GiB between two nodes, read, hashed on both sides and written, beside the bare bulk stream, which
+    does none of that, and beside two processes that do the same and nothing else."""
     ours = _figure(work_files.measure, "mb_s", "cpu_s_gb")
-    bulk = _figure(work_channel.bulk, "mb_s", "cpu_s_gb")
-    return Work("files-send", "MB/s", "higher", 0.5, "channel-bulk", ours, bulk, "s/GB")
+    bulk, bare = (_figure(one, "mb_s", "cpu_s_gb") for one in (work_channel.bulk, work_files.bare))
+    return [
+        Work("files-send", "MB/s", "higher", 0.5, "channel-bulk", ours, bulk, "s/GB"),
+        Work("files-send-bare", "MB/s", "higher", 0.7, "the primitives alone", ours, bare, "s/GB"),
+    ]
 
 
 def _handshake() -> list[Work]:
