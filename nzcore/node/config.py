@@ -176,8 +176,8 @@ def store(path: Path, name: str, value: SettingValue) -> Config:
     """Writes one setting, keeping all else in the file as it is; returns the new settings.
 
     Text is read as the setting's type; None removes the setting, which restores its default.
-    *Raises* UsageError `node.unknown-setting` or `node.bad-setting`, UnavailableError `node.damaged-config`
-    or `store.cannot-write`.
+    *Raises* UsageError `node.unknown-setting` or `node.bad-setting`, UnavailableError `node.damaged-config`,
+    `store.disk-full` or `store.cannot-write`.
     """
     text = _read(path)
     before = find(_convert(_parsed(text, path), path), name)

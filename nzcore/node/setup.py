@@ -33,7 +33,7 @@ def create_home(home: Path, *, name: str, mnemonic: Mnemonic, index: int = 0, pa
 
     The vault is sealed under `passphrase`, or under a key file where it is None. The epoch comes from the clock, so a
     node that is made again outdoes its forgotten past.
-    *Raises* UsageError `node.home-exists`; UnavailableError `node.unwritable`, `store.cannot-write`.
+    *Raises* UsageError `node.home-exists`; UnavailableError `node.unwritable`, `store.disk-full`, `store.cannot-write`.
     """
     return _settle(home, make_secrets(mnemonic, name=name, index=index, now=WallTime(int(time.time()))), passphrase)
 
@@ -66,7 +66,7 @@ def import_home(home: Path, exported: str, export_passphrase: str, *, passphrase
 
 
 def write_certificate(home: Home, certificate: Certificate) -> None:
-    """Puts the public copy of the certificate beside the vault. *Raises* UnavailableError `store.cannot-write`."""
+    """Puts the public copy of the certificate beside the vault. *Raises* as `store.files.replace`."""
     replace(home.certificate, certificate.text.encode("ascii"))
 
 

@@ -1,41 +1,48 @@
 """Files that hold secrets: private from their first byte, replaced whole or not at all (spec/store.md §7)."""
 
+import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from nzcore.base.errors import UnavailableError, UsageError
 
 PRIVATE = 0o600
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Makes a private file, durably. *Raises* UsageError `store.file-exists`, UnavailableError `store.cannot-write`."""
+    """Makes a private file, durably.
+
+    *Raises* UsageError `store.file-exists`; UnavailableError `store.disk-full`, `store.cannot-write`.
+    """
     try:
-        # O_EXCL, not a rename: two `init` at once must not overwrite each other's keys.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE)
-        _fill(descriptor, content)
+        _make(path, content)  # not a rename: two `init` at once must not overwrite each other's keys
         sync_folder(path.parent)
     except FileExistsError as error:
         raise UsageError("store.file-exists", path=str(path)) from error
     except OSError as error:
-        raise UnavailableError("store.cannot-write", _unwritten(path, error), path=str(path)) from error
+        raise _unwritten(path, error) from error
 
 
 def replace(path: Path, content: bytes) -> None:
     """Puts `content` in the place of a file: afterwards, and after a crash at any moment, it is the old or the new one.
 
-    *Raises* UnavailableError `store.cannot-write`; the old file is then untouched.
+    *Raises* UnavailableError `store.disk-full`, `store.cannot-write`; the old file is then untouched, and alone.
     """
     fresh = path.with_name(path.name + ".new")
     try:
         fresh.unlink(missing_ok=True)  # what a crash left behind
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE)
-        _fill(descriptor, content)
-        fresh.replace(path)
+        _make(fresh, content)
+        try:
+            fresh.replace(path)
+        except OSError:
+            _drop(fresh)
+            raise
         sync_folder(path.parent)
     except OSError as error:
-        raise UnavailableError("store.cannot-write", _unwritten(path, error), path=str(path)) from error
+        raise _unwritten(path, error) from error
 
 
 def read(path: Path, max_bytes: int) -> bytes:
@@ -83,13 +90,27 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _fill(descriptor: int, content: bytes) -> None:
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), PRIVATE)  # whatever the umask says
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _make(path: Path, content: bytes) -> None:
+    """Makes and fills a file that must not be there yet; one that could not be filled is not left behind."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), PRIVATE)  # whatever the umask says
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        _drop(path)
+        raise
 
 
-def _unwritten(path: Path, error: OSError) -> str:
-    return f"cannot write {path}: {error.strerror or type(error).__name__}"
+def _drop(path: Path) -> None:
+    with suppress(OSError):  # why it could not be written is what is told
+        path.unlink()
+
+
+def _unwritten(path: Path, error: OSError) -> UnavailableError:
+    if error.errno in _FULL:
+        return UnavailableError("store.disk-full", f"cannot write {path}: the disk is full", path=str(path))
+    problem = error.strerror or type(error).__name__
+    return UnavailableError("store.cannot-write", f"cannot write {path}: {problem}", path=str(path))

@@ -138,7 +138,7 @@ class Vault(Hidden):
     def replace(self, contents: bytes) -> None:
         """Puts other contents under the same lock, atomically: a crash leaves the old vault or the new one.
 
-        *Raises* UnavailableError `store.cannot-write`, UsageError `store.too-much-in-vault`.
+        *Raises* UnavailableError `store.disk-full`, `store.cannot-write`; UsageError `store.too-much-in-vault`.
         """
         replace(self._path, _layout(contents, self._lock))
 
@@ -147,8 +147,9 @@ class Vault(Hidden):
         moment leaves a vault that the old lock opens, or one that the new lock opens.
 
         The vault takes over `lock`, whatever happens. *Raises* UsageError `store.same-lock` from one key file to
-        another, which no single rename could exchange together with the vault; UnavailableError `store.cannot-write`:
-        the old lock holds, unless only making the new one durable or tidying up failed. Otherwise as `contents`.
+        another, which no single rename could exchange together with the vault; UnavailableError `store.disk-full`,
+        `store.cannot-write`: the old lock holds, unless only making the new one durable or tidying up failed. Otherwise
+        as `contents`.
         """
         unused = lock
         try:
@@ -199,7 +200,7 @@ def create(
     """Makes a vault, private and durable; with `key_file`, makes that file too, which opens it. Give one of the two.
 
     *Raises* UsageError `store.one-lock`, `store.file-exists`, `store.too-much-in-vault`, `crypto.bad-passphrase`;
-    UnavailableError `store.cannot-write`.
+    UnavailableError `store.disk-full`, `store.cannot-write`.
     """
     _one_of(passphrase, key_file)
     if path.exists():

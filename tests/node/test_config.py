@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from nzcore.base.errors import UnavailableError, UsageError
 from nzcore.node import config
+from nzcore.store.files import write_new
 
 
 def test_an_absent_file_means_the_defaults(tmp_path: Path) -> None:
@@ -167,3 +170,42 @@ def test_a_setting_is_written_into_any_form_of_toml(tmp_path: Path, text: str) -
     config.store(path, "net.listen", ["tcp://127.0.0.1:7000"])
     loaded = config.load(path)
     assert (loaded.log.level, loaded.log.keep, loaded.net.listen) == ("error", 5, ("tcp://127.0.0.1:7000",))
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [(errno.ENOSPC, "store.disk-full"), (errno.EDQUOT, "store.disk-full"), (errno.EIO, "store.cannot-write")],
+)
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_disk_that_takes_no_change_keeps_the_old_settings_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: int, code: str, moment: str
+) -> None:
+    path = tmp_path / "config.toml"
+    config.store(path, "log.keep", 4)
+    before = path.read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise OSError(problem, os.strerror(problem))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os if moment == "fsync" else Path, moment, refuse)
+        with pytest.raises(UnavailableError) as caught:
+            config.store(path, "log.keep", 5)
+    assert caught.value.code == code
+    assert ("full" in caught.value.message) == (code == "store.disk-full")
+    assert [one.name for one in tmp_path.iterdir()] == ["config.toml"]
+    assert path.read_bytes() == before
+
+
+def test_a_fresh_file_that_the_disk_does_not_take_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(UnavailableError):
+            write_new(tmp_path / "secret", b"half")
+    write_new(tmp_path / "secret", b"whole")  # an attempt that failed stands in nobody's way
+    assert (tmp_path / "secret").read_bytes() == b"whole"

@@ -330,7 +330,7 @@ def test_a_change_of_the_lock_that_cannot_be_written_changes_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        assert code_of(NzError, changed.relock, lock, tmp_path / "vault.key") == "store.cannot-write"
+        assert code_of(NzError, changed.relock, lock, tmp_path / "vault.key") == "store.disk-full"
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == held_before
     assert code_of(NzError, lock.key.view) == "crypto.wiped"
     assert changed.contents().reveal() == b"the keys"
