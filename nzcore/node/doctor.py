@@ -16,6 +16,8 @@ from nzcore.control.node_ops import Check
 from nzcore.ipc.path import socket_path
 from nzcore.node import config
 from nzcore.node.home import Home
+from nzcore.node.modules.beginnings import spoken
+from nzcore.node.modules.registry import Modules
 from nzcore.node.node import Node, inbox_folder
 from nzcore.node.services import clock_problem, disk_problem
 from nzcore.proto.identity.certificate import Certificate
@@ -50,6 +52,8 @@ async def check_node(node: Node) -> list[Check]:
     found.append(_check("events", lambda: _events(node)))
     found.append(_check("kept keys", lambda: _kept_keys(node)))
     found.append(_check("saved settings", lambda: _saved_settings(node)))
+    if node.modules.held:
+        found.append(_check("modules", lambda: _held_modules(node.modules)))
     found.append(_discovery(node))
     found.append(await _checked("store", partial(_store_answers, node)))
     found.append(await _checked("stored rows", partial(_scrub, node)))
@@ -241,6 +245,17 @@ def _saved_settings(node: Node) -> str:
     saved = {one.name: one.value for one in config.settings(config.load(node.home.config))}
     changed = [one.name for one in config.settings(node.saved_config) if saved[one.name] != one.value]
     return f"changed since the start, used from the next one on: {', '.join(changed)}" if changed else "all in use"
+
+
+def _held_modules(modules: Modules) -> str:
+    """That they are left out was wished for, so it is said and not held against the node; that one hung is."""
+    if suspects := modules.suspects:
+        first = f"`nzcore module disable {suspects[0]}`"
+        raise _Finding(
+            f"the last start with modules got no further than {spoken(suspects)}",
+            f"{first}, or `nzcore module remove`; then `nzcore down` and `nzcore up -d`",
+        )
+    return f"left out of this run: {', '.join(modules.enabled)}" if modules.enabled else "none is enabled"
 
 
 def _discovery(node: Node) -> Check:

@@ -47,16 +47,18 @@ def run_node(
     public: bool = False,
     mdns: bool = True,
     empty_store: bool = False,
+    modules: bool = True,
 ) -> int:
     """Runs the node of `home` until SIGTERM, SIGINT or `node.stop`; 0 when it has stopped in good order.
 
     `on_event` gets `{"event": "ready", "node", "listen"}` first, then `{"event": topic, "at", "value"}` for each event
     of the bus; it must not wait. `listen`, `public` and `mdns=False` overrule the settings for this run.
-    `empty_store`: begin with an empty store where the old one is gone.
+    `empty_store`: begin with an empty store where the old one is gone. `modules=False`: load no module's code.
     *Raises* UnavailableError `store.home-busy`, `node.not-ready`, `node.missing-store` and as `opened`; UsageError
     `store.wrong-passphrase`, `node.store-exists`.
     """
     with opened(Home(home), passphrase, lambda net: _overrule(net, listen, public, mdns)) as node:
+        node.modules.held = not modules
         if empty_store:
             node.home.forget_store()
         node.home.require_store()

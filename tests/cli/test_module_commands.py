@@ -93,6 +93,47 @@ def tooled(tmp_path_factory: pytest.TempPathFactory):
     assert spawn("--home", str(home), "down").code == 0
 
 
+LOOP = """
+from pathlib import Path
+
+from nzcore.module import Module
+
+(Path(__file__).parents[3] / "loaded").touch()
+
+
+class Main(Module):
+    pass
+"""
+
+
+def test_a_node_without_modules_loads_none_and_lets_them_be_taken_out(run: Run, tmp_path: Path) -> None:
+    home, local = tmp_path / "home", ("--listen", "tcp://127.0.0.1:0", "--no-mdns")
+    start_node(home, "held")
+    (home / "modules" / "loop").mkdir()
+    (home / "modules" / "loop" / "module.toml").write_text(
+        MANIFEST.partition("[provides]")[0].replace("tool:Tool", "tool:Main").replace("tool", "loop", 1)
+    )
+    (home / "modules" / "loop" / "tool.py").write_text(LOOP)
+    assert run("--home", home, "module", "enable", "loop", "--yes").code == 0
+    assert run("--home", home, "down").code == 0
+    (tmp_path / "loaded").unlink()
+    (home / "run" / "starting-loop").write_text("1")  # as a node that was killed in it leaves it
+    assert spawn("--home", str(home), "up", "-d", "--no-modules", *local).code == 0
+    listed = {one["name"]: one for one in run("--home", home, "--json", "module", "list").json}
+    assert (listed["loop"]["state"], listed["loop"]["problem"]) == (
+        "enabled",
+        "not started: the node runs without modules",
+    )
+    found = {one["check"]: one for one in run("--home", home, "--json", "doctor").json}
+    assert "the module loop" in found["modules"]["detail"]
+    assert run("--home", home, "--json", "module", "reload", "loop").error["code"] == "module.held"
+    assert run("--home", home, "module", "disable", "loop").code == 0
+    found = {one["check"]: one for one in run("--home", home, "--json", "doctor").json}
+    assert found["modules"]["ok"]
+    assert run("--home", home, "down").code == 0
+    assert not (tmp_path / "loaded").exists()
+
+
 def test_enabling_asks_and_without_anybody_there_it_needs_yes(run: Run, tooled: str) -> None:
     ended = run("--home", tooled, "--json", "module", "enable", "hello")
     assert (ended.code, ended.error["code"]) == (2, "cli.needs-yes")

@@ -16,6 +16,9 @@ REASONS = {
         "the module changed after it was shown", "look at it again with `nzcore module show`, then enable it"
     ),
     "not-enabled": Reason("the module is not enabled", "enable it with `nzcore module enable`"),
+    "held": Reason(
+        "the node runs without modules", "`nzcore down`, then `nzcore up -d` without --no-modules; then try again"
+    ),
     "requires": Reason("the module needs another one", "enable that one first"),
     "required": Reason("other modules need this one", "disable those first"),
     "exists": Reason("there is a module of this name already", "say --replace to put this one in its place"),

@@ -82,8 +82,22 @@ def _ask_node(session: Session) -> list[dict[str, Any]]:
         answer: list[dict[str, Any]] = session.call("node.doctor")
     except UnavailableError as error:
         asleep = error.code == "ipc.not-running" and "pid" not in error.facts
-        return [{"check": "node answers", "ok": asleep, "detail": error.message, "hint": error.hint}]
+        found = {"check": "node answers", "ok": asleep, "detail": error.message, "hint": error.hint}
+        return [found, *_examine_start(session)]
     return [{"check": "node answers", "ok": True, "detail": "it runs and answers", "hint": ""}, *answer]
+
+
+def _examine_start(session: Session) -> list[dict[str, Any]]:
+    """Whether the node that does not answer got stuck in a module's code, or ended there."""
+    from nzcore.node.modules.beginnings import Beginnings, spoken
+
+    names = Beginnings(session.home.run).left()
+    if not names:
+        return []
+    disable = session.line(f"module disable {names[0]}")
+    hint = f"if it does so again: {session.line('up -d --no-modules')}, and then: {disable}"
+    detail = f"it got no further than {spoken(names)}"
+    return [{"check": "last start", "ok": False, "detail": detail, "hint": hint}]
 
 
 def _findings(checks: list[dict[str, Any]]) -> Iterator[output.Block]:

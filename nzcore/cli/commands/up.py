@@ -31,10 +31,6 @@ _END_S = 5.0  # how long a node that did not become ready may take to stop befor
 _EVENTS_HELD = 1000  # events that wait for a slow reader before they are dropped and counted
 _LAST_WORDS_S = 1.0  # how long the printer may finish its lines after the node has stopped
 _SHOWN = 1  # addresses in the line that says ready; `nzcore state` shows all
-_NOT_READY = (
-    "give it longer with --timeout S; nzcore logs ends with what it waits for: a module that hangs is not loaded once "
-    "its folder is moved out of the home"
-)
 _REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
 
 
@@ -49,6 +45,7 @@ _REPORT_BYTES = 1 << 16  # of a failed node's standard error that are read
 )
 @click.option("--public", is_flag=True, help="Listen on addresses too that the internet reaches.")
 @click.option("--no-mdns", is_flag=True, help="Don't show the node on the local network.")
+@click.option("--no-modules", is_flag=True, help="Load no module, for when one of them keeps the node from starting.")
 @click.option("--empty-store", is_flag=True, help="Begin with an empty store where the old one is gone.")
 @passphrase_option("File whose first line is the passphrase (- for standard input); asked for if not given.")
 @click.pass_obj
@@ -58,6 +55,7 @@ def command(
     listen: tuple[str, ...],
     public: bool,
     no_mdns: bool,
+    no_modules: bool,
     empty_store: bool,
     passphrase_file: str | None,
 ) -> int:
@@ -66,14 +64,15 @@ def command(
     It runs until it is stopped by `nzcore down`, SIGTERM or Ctrl-C. Prints a line when it is ready, then one for each
     event. Under systemd it says READY=1 and STOPPING=1.
 
-    --listen, --public and --no-mdns hold for this run; `nzcore config set net.listen` and the like for all.
+    --listen, --public and --no-mdns hold for this run; `nzcore config set net.listen` and the like for all. So does
+    --no-modules: what keeps the node from starting can then be disabled or removed.
     """
     session.home.require()
     if not empty_store:
         session.home.require_store()  # before anybody is asked for a passphrase
     _refuse_second(session)  # the lock does too, but behind the passphrase
     passphrase = unlock(session, passphrase_file)
-    wanted = Wanted(listen, public, not no_mdns, empty_store)
+    wanted = Wanted(listen, public, not no_mdns, empty_store, not no_modules)
     return _detached(session, passphrase, wanted) if detach else _foreground(session, passphrase, wanted)
 
 
@@ -84,11 +83,17 @@ class Wanted(NamedTuple):
     public: bool
     mdns: bool
     empty_store: bool = False
+    modules: bool = True
 
     def words(self) -> list[str]:
         """The same as options."""
         named = [word for address in self.listen for word in ("--listen", address)]
-        flags = (("--public", self.public), ("--no-mdns", not self.mdns), ("--empty-store", self.empty_store))
+        flags = (
+            ("--public", self.public),
+            ("--no-mdns", not self.mdns),
+            ("--empty-store", self.empty_store),
+            ("--no-modules", not self.modules),
+        )
         return [*named, *(flag for flag, said in flags if said)]
 
 
@@ -237,6 +242,10 @@ def _detached(session: Session, passphrase: str | None, wanted: Wanted) -> int:
         )
     try:
         ready = _await_ready(child, passphrase, complaints, session.timeout or _READY_S)
+    except _TooLate as error:
+        late = _in_vain(session, error.seconds)  # asked first: a node that can stop takes its notes back
+        _end(child)
+        raise late from None
     except BaseException:
         _end(child)
         raise
@@ -255,7 +264,7 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _await_ready(child: "subprocess.Popen[bytes]", passphrase: str | None, complaints: Path, seconds: float) -> Any:
-    """The child's first line. *Raises* the child's own error, `cli.not-ready` or `cli.timeout`."""
+    """The child's first line. *Raises* the child's own error, `cli.not-ready`, or _TooLate."""
     import json
     import select
 
@@ -268,11 +277,34 @@ def _await_ready(child: "subprocess.Popen[bytes]", passphrase: str | None, compl
         except BrokenPipeError:
             pass  # it ended at once; why is read below
         if not select.select([answers], [], [], seconds)[0]:
-            raise UnavailableError("cli.timeout", f"the node was not ready within {seconds:g} s", hint=_NOT_READY)
+            raise _TooLate(seconds)
         first = answers.readline()
     if first:
         return json.loads(first)
     raise _reported(child.wait(seconds), complaints)
+
+
+class _TooLate(Exception):
+    """A detached node was not ready in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def _in_vain(session: Session, seconds: float) -> UnavailableError:
+    """Why a node was waited for in vain, as far as it wrote that down: it may be in code that never lets go of it."""
+    from nzcore.node.modules.beginnings import Beginnings, spoken
+
+    message, longer = f"the node was not ready within {seconds:g} s", "give it longer with --timeout S"
+    names = Beginnings(session.home.run).left()
+    without = session.line("up -d --no-modules")
+    if not names:
+        hint = f"{longer}; {session.line('logs')} ends with what it waits for; {without} leaves its modules out"
+        return UnavailableError("cli.timeout", message, hint=hint)
+    disable = session.line(f"module disable {names[0]}")
+    hint = f"{longer}; or start it without modules: {without}, and then: {disable}"
+    return UnavailableError("cli.timeout", f"{message}: it got no further than {spoken(names)}", hint=hint)
 
 
 class StartError(UnavailableError):

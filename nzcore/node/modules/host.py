@@ -22,6 +22,7 @@ from nzcore.kernel import Event as BusEvent
 from nzcore.kernel import Service
 from nzcore.kernel.described import describe
 from nzcore.module import Caller, Event, EventMark, Message, Module, Stream
+from nzcore.node.modules.beginnings import SETTLED_S
 from nzcore.node.modules.context import CALLS_AT_ONCE, Context
 from nzcore.node.modules.declared import DeclaredOperation
 from nzcore.node.modules.loading import Loaded
@@ -92,6 +93,10 @@ class ModuleService(Service):
         self._context = Context(loaded.manifest.name, loaded.manifest.grants, self._parts)
 
     async def start(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with self._parts.beginnings.noted(self.loaded.manifest.name):
+            await self._live(task_status)
+
+    async def _live(self, task_status: trio.TaskStatus[None]) -> None:
         loaded = self.loaded
         with self._judged("start"):
             instance = loaded.kind()
@@ -111,6 +116,8 @@ class ModuleService(Service):
                 nursery.start_soon(self._serve, name)
             self._table.add(loaded.declared.operations, self)
             task_status.started()
+            await trio.sleep(SETTLED_S)
+            self._parts.beginnings.settled(loaded.manifest.name)
             await trio.sleep_forever()
 
     async def stop(self) -> None:
@@ -214,6 +221,7 @@ class ModuleService(Service):
 
     async def _serve(self, name: str) -> None:
         """A task of the module; its failure is this life's."""
+        self._parts.beginnings.entered(self.loaded.manifest.name)  # a life's tasks begin within what it is noted for
         with self._judged(name):
             await getattr(self._instance, name)()
 

@@ -9,6 +9,7 @@ from nzcore.module import Peer
 from nzcore.net.manager import ChannelManager
 from nzcore.node.home import Home
 from nzcore.node.identity import LocalIdentity
+from nzcore.node.modules.beginnings import Beginnings
 from nzcore.node.modules.registry import Modules
 from nzcore.node.modules.surroundings import MessageFabric, Surroundings
 from nzcore.node.peers import PeerBook
@@ -48,6 +49,7 @@ def modules_of(
         verify=notary.verify,
         files=home.module_files,
         offload=lambda: modules.offload,
+        beginnings=Beginnings(home.run),
     )
     modules = Modules(parts, home.modules, supervisor)
     return modules

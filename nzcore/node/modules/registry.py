@@ -45,6 +45,8 @@ class Modules:
         self.table = Table()
         self.folder = folder
         self.offload: Offload = in_spare_thread
+        self.held = False
+        """Set before `begin`, no code of a module is loaded in this run; all that needs none works."""
         self.dispatch: Dispatch = _not_up
         """Carries out what modules call; whoever runs the service `modules` puts the node's in this place."""
         self._parts = parts
@@ -60,6 +62,16 @@ class Modules:
         return tuple(f"the module {name} failed: {why}" for name, why in sorted(self._failures.items()))
 
     @property
+    def enabled(self) -> list[str]:
+        """Names of those that are to run."""
+        return [name for name, pin in sorted(self._pins.all().items()) if pin.enabled]
+
+    @property
+    def suspects(self) -> list[str]:
+        """Enabled modules in whose beginning an earlier process was when it ended; of use while modules are held."""
+        return [name for name in self._parts.beginnings.left() if name in self.enabled]
+
+    @property
     def running(self) -> Mapping[str, ModuleService]:
         """Modules that were loaded, by name."""
         return self._services
@@ -68,6 +80,9 @@ class Modules:
         """Loads and starts every enabled module; what fails is remembered and harms nobody else."""
         async with self._changing:
             await self._pins.load()
+            if self.held:
+                return
+            self._parts.beginnings.clear()
             order = self._in_order()
             found = await self.offload(survey, self.folder) if order else {}
             for name in order:
@@ -108,10 +123,11 @@ class Modules:
         """Pins and runs a module as it is now; one that runs is replaced.
 
         Where the new code fails to load, what runs goes on as before; where nothing runs, the module is pinned, and
-        failed. *Raises* UsageError `module.unknown`, `module.not-shown`, `module.requires`, as `load`, and
-        UnavailableError `kernel.not-started` where its start failed.
+        failed. *Raises* UsageError `module.held`, `module.unknown`, `module.not-shown`, `module.requires`,
+        as `load`, and UnavailableError `kernel.not-started` where its start failed.
         """
         async with self._changing:
+            self._require_loading()
             snapshot = _readable(name, await self.offload(find, self.folder, name))
             if digest is not None and snapshot.digest != digest:
                 raise UsageError("module.not-shown", f"{name} changed after it was shown")
@@ -133,6 +149,7 @@ class Modules:
         `module.changed`."""
         async with self._changing:
             self._known(name)
+            self._require_loading()
             loaded = await self._load(self._unchanged(name, await self.offload(find, self.folder, name)))
             await self._run(loaded)
         return await self.show(name)
@@ -177,7 +194,7 @@ class Modules:
 
     async def _load(self, snapshot: Snapshot) -> Loaded:
         """Executes a module's code where it can't stop the node. *Raises* as `load`; `module.load-hung`."""
-        with trio.move_on_after(LOAD_S):
+        with trio.move_on_after(LOAD_S), self._parts.beginnings.noted(snapshot.manifest.name):
             try:
                 return await self.offload(load, snapshot)
             except NzError as error:
@@ -216,6 +233,7 @@ class Modules:
 
     async def _halt(self, name: str) -> None:
         self._failures.pop(name, None)
+        self._parts.beginnings.settled(name)
         service = self._services.get(name)
         if service is not None:
             with self._patience(name):
@@ -268,6 +286,10 @@ class Modules:
         if pin is None or not pin.enabled:
             raise UsageError("module.not-enabled", f"{name[:64]} is not enabled")
         return pin
+
+    def _require_loading(self) -> None:
+        if self.held:
+            raise UsageError("module.held")
 
     def _in_order(self) -> list[str]:
         """Names of enabled modules, each behind those that it requires; cycles last, to be refused."""
@@ -346,6 +368,8 @@ class Modules:
             return "changed", found.problem if found else "its folder is gone"
         if why := pin.differs(found.snapshot):
             return "changed", why
+        if self.held:
+            return "enabled", "not started: the node runs without modules"
         if name in self._failures:
             return "failed", self._failures[name]
         if name not in self._services:

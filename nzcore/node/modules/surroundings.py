@@ -12,6 +12,7 @@ from nzcore.ipc.connection import Dispatch
 from nzcore.kernel import Bus
 from nzcore.module import Peer
 from nzcore.net.manager import ChannelManager
+from nzcore.node.modules.beginnings import Beginnings
 from nzcore.node.offload import Offload
 from nzcore.store.kv import KV
 
@@ -70,3 +71,4 @@ class Surroundings(NamedTuple):
     files: Path
     """Where modules with `files` have their folders."""
     offload: Callable[[], Offload]
+    beginnings: Beginnings
