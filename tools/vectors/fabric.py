@@ -117,6 +117,7 @@ def _topics() -> list[Case]:
     item = pack("a.b") + pack({"n": 1})
     return [
         case("publications", "two of one frame", encode_publications([item, item])),
+        case("publications-control", "taken, though no node should choose it", framed(pack(["a.\x1b", 1]))),
         case("publications-empty", "a frame publishes something", framed(pack([]))),
         case("publications-odd", "a topic without a body", framed(pack(["a"]))),
         case("publications-pattern", "not a topic", framed(pack(["a.**", 1]))),

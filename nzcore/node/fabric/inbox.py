@@ -18,7 +18,7 @@ from nzcore.kernel.described import describe
 from nzcore.node.fabric.calls import HandlerFailed
 from nzcore.node.fabric.line import Line
 from nzcore.node.fabric.lines import Lines
-from nzcore.proto.fabric.frames import is_topic
+from nzcore.proto.fabric.frames import is_topic, require_plain
 from nzcore.proto.fabric.seen import Seen
 from nzcore.proto.trust.view import TrustView
 from nzcore.store.kv import KV, Delete, Put
@@ -156,6 +156,7 @@ class Inbox:
         """As `Fabric.on_delivery_commit`."""
         if not is_topic(topic):
             raise UsageError("fabric.bad-topic", topic=str(topic)[:256])
+        require_plain(topic)
         if topic in self._takers:
             raise UsageError("fabric.taken", f"deliveries on {topic} are handled already", topic=topic)
         taker = self._takers[topic] = _Taker(topic, handler)

@@ -16,7 +16,7 @@ from nzcore.crypto.random import random_bytes
 from nzcore.kernel import Backoff, Bus
 from nzcore.node.fabric.line import Line, Lost
 from nzcore.node.fabric.lines import Lines
-from nzcore.proto.fabric.frames import is_topic, packed_body
+from nzcore.proto.fabric.frames import is_topic, packed_body, require_plain
 from nzcore.proto.fabric.limits import OUTBOX_BYTES
 from nzcore.store.kv import KV, Delete
 
@@ -125,6 +125,7 @@ class Outbox:
         """Keeps a delivery; its id. *Raises* as `Fabric.deliver`."""
         if not is_topic(topic):
             raise UsageError("fabric.bad-topic", topic=str(topic)[:256])
+        require_plain(topic)
         packed = packed_body(body)
         if not known:
             raise UnavailableError("fabric.unknown-peer", node=peer)

@@ -21,7 +21,7 @@ from nzcore.net.stream import Stream
 from nzcore.node.fabric.feed import Feed
 from nzcore.node.fabric.line import Line
 from nzcore.node.fabric.lines import Lines
-from nzcore.proto.fabric.frames import PublicationReader, packed_body
+from nzcore.proto.fabric.frames import PublicationReader, packed_body, require_plain
 from nzcore.proto.fabric.limits import PATTERNS
 from nzcore.proto.trust.view import TrustView
 
@@ -129,6 +129,7 @@ class Topics:
         self, pattern: str, *, capacity: int, overflow: str, scope: Scope, name: str
     ) -> AsyncIterator[Arriving]:
         """*Raises* UsageError `fabric.bad-topic`, `fabric.too-many-patterns`, `kernel.bad-*`."""
+        require_plain(pattern)
         try:
             topics.check_pattern(pattern)
         except UsageError as error:
@@ -209,6 +210,7 @@ class Topics:
     # Small print.
 
     def _route(self, topic: str) -> _Route:
+        require_plain(topic)
         try:
             words = topics.check_topic(topic)
         except UsageError as error:

@@ -29,6 +29,7 @@ Frame = list[object]
 
 _TOPIC = re.compile(r"[^.\s*]+(?:\.[^.\s*]+)*")
 _PATTERN = re.compile(r"\*\*|(?:\*|[^.\s*]+)(?:\.(?:\*|[^.\s*]+))*(?:\.\*\*)?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OPERATION = re.compile(r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9][a-z0-9_-]*)+")
 _CODE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 _FLAT = frozenset({bytes, str, int, float, bool, type(None)})
@@ -42,6 +43,20 @@ def is_topic(text: object) -> bool:
 
 def is_pattern(text: object) -> bool:
     return isinstance(text, str) and len(text) <= TOPIC_CHARACTERS and _PATTERN.fullmatch(text) is not None
+
+
+def require_plain(text: str) -> None:
+    """Refuses a control character in a topic or pattern that this side chooses: it would steer whatever shows it.
+
+    Not asked of what a peer sends, which the wire lets choose such ones: a line is not ended for them.
+    *Raises* UsageError `fabric.bad-topic`.
+    """
+    if _CONTROL.search(text):
+        raise UsageError(
+            "fabric.bad-topic",
+            "a topic or pattern has no control characters",
+            hint="leave out what is not printed, as escape, backspace and delete",
+        )
 
 
 def is_operation(text: object) -> bool:
