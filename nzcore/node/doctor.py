@@ -37,9 +37,11 @@ LOG_BYTES = 4096
 
 
 def check_home(home: Home) -> list[Check]:
-    """Examines a home without opening its vault, whether its node runs or not; of one that is absent, only that."""
-    if not home.exists() and not os.path.exists(home.vault):
-        return [_check("home", lambda: _home(home))]
+    """Examines a home without opening its vault, whether its node runs or not; of one that is absent, or another
+    user's, only that."""
+    whole = _check("home", lambda: _home(home))
+    if not whole.ok and not os.path.exists(home.certificate) and not os.path.exists(home.vault):
+        return [whole]
     return [_check(name, look) for name, look in _home_checks(home)]
 
 

@@ -4,6 +4,7 @@ Imports nothing slow: the command line asks it for paths before it knows what el
 """
 
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -92,8 +93,17 @@ class Home:
         return self.logs / "node.log"
 
     def exists(self) -> bool:
-        """Whether a node was made here: its certificate is the last file that `init` writes."""
-        return os.path.exists(self.certificate)
+        """Whether a node was made here: its certificate is the last file that `init` writes.
+
+        *Raises* UnavailableError `node.closed-home` where that can't be seen.
+        """
+        try:
+            os.stat(self.certificate)
+        except PermissionError as error:
+            raise _closed(self.path) from error
+        except (OSError, ValueError):
+            return False
+        return True
 
     def needs_passphrase(self) -> bool:
         """Whether opening the vault takes a passphrase rather than the key file: as the vault itself says."""
@@ -107,7 +117,8 @@ class Home:
         return not os.path.exists(self.vault_key)
 
     def require(self) -> None:
-        """*Raises* UnavailableError `node.no-home` where no node was made, `node.damaged-home` where half of one is."""
+        """*Raises* UnavailableError `node.no-home` where no node was made, `node.damaged-home` where half of one is;
+        as `exists`."""
         certificate, vault = self.exists(), os.path.exists(self.vault)
         if not certificate and not vault:
             raise UnavailableError("node.no-home", f"there is no node in {self.path}", path=str(self.path))
@@ -196,6 +207,43 @@ class Home:
                 folder.chmod(FOLDER_MODE)
         except OSError as error:
             raise UnavailableError("node.unwritable", f"cannot make {self.path}: {error.strerror}") from error
+
+
+def _closed(home: Path) -> UnavailableError:
+    """Which folder on the way keeps us out, whose it is, and what to do about it."""
+    from shlex import quote
+
+    for folder in (*reversed(home.parents), home):
+        try:
+            os.stat(f"{folder}/.")
+        except PermissionError:
+            break
+        except OSError:
+            continue
+    else:
+        folder = home
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        return UnavailableError(
+            "node.closed-home", f"{folder} can't be looked into: {error.strerror}", path=str(folder)
+        )
+    if found.st_uid == os.geteuid():
+        message = f"{folder} can't be looked into: its mode is {stat.S_IMODE(found.st_mode):04o}"
+        return UnavailableError("node.closed-home", message, hint=f"chmod 700 {quote(str(folder))}", path=str(folder))
+    owner = user_name(found.st_uid)
+    message = f"{folder} can't be looked into: it belongs to {owner}, and you are {user_name(os.geteuid())}"
+    return UnavailableError("node.closed-home", message, path=str(folder), owner=found.st_uid)
+
+
+def user_name(uid: int) -> str:
+    """A user as a sentence names them."""
+    import pwd
+
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (user {uid})"
+    except KeyError:
+        return f"user {uid}"
 
 
 def default_inbox(home: Path) -> Path:

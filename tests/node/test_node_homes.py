@@ -2,12 +2,16 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nzcore.base.errors import UnavailableError, UsageError
-from nzcore.node.home import Home, default_home
+from nzcore.node.doctor import check_home
+from nzcore.node.home import Home, default_home, user_name
 from nzcore.node.identity import LocalIdentity
 from nzcore.node.setup import create_home
 from nzcore.proto.identity.mnemonic import Mnemonic
@@ -15,6 +19,7 @@ from nzcore.store import vault
 from tests.refusals import code_of
 
 SECRET = "ab" * 32
+STRANGER = 65533  # hardly anybody's
 
 
 def test_a_whole_home_is_accepted_and_nothing_is_no_home(home: Home, tmp_path: Path) -> None:
@@ -30,6 +35,64 @@ def test_half_a_home_is_damaged_and_the_missing_file_is_named(home: Home, name: 
         home.require()
     assert caught.value.code == "node.damaged-home"
     assert str(home.path / name) in caught.value.message
+
+
+@contextmanager
+def kept_out(folder: Path) -> Iterator[None]:
+    """Whoever is within may not look into `folder`: as another user where we may become one, else by its mode."""
+    if os.geteuid() == 0:
+        os.seteuid(STRANGER)
+    else:
+        folder.chmod(0)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        else:
+            folder.chmod(0o700)
+
+
+def test_a_home_that_cannot_be_looked_into_is_not_said_to_be_absent(home: Home) -> None:
+    with kept_out(home.path):
+        for asked in (home.exists, home.require):
+            with pytest.raises(UnavailableError) as caught:
+                asked()
+            assert caught.value.code == "node.closed-home"
+            assert " can't be looked into: " in caught.value.message
+            assert "init" not in caught.value.hint
+        (found,) = check_home(home)
+        assert (found.ok, found.detail) == (False, caught.value.message)
+    assert home.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_whose_home_it_is_that_cannot_be_looked_into_is_said(home: Home) -> None:
+    folder = next(one for one in (*reversed(home.path.parents), home.path) if not one.stat().st_mode & 0o001)
+    with kept_out(home.path), pytest.raises(UnavailableError) as caught:
+        home.require()
+    whose = user_name(folder.stat().st_uid)
+    assert caught.value.message == (
+        f"{folder} can't be looked into: it belongs to {whose}, and you are {user_name(STRANGER)}"
+    )
+
+
+def test_a_folder_of_our_own_that_keeps_us_out_is_opened_by_its_mode(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = os.stat
+
+    def closed(path: Any, **how: Any) -> os.stat_result:
+        if str(path).startswith(f"{home.path}/"):
+            raise PermissionError(13, "Permission denied")
+        return look(path, **how)
+
+    home.path.chmod(0o600)
+    monkeypatch.setattr(os, "stat", closed)
+    with pytest.raises(UnavailableError) as caught:
+        home.require()
+    assert (caught.value.code, caught.value.hint) == ("node.closed-home", f"chmod 700 {home.path}")
+    assert caught.value.message.endswith("its mode is 0600")
 
 
 def test_what_the_vault_says_of_its_lock_is_what_is_asked_for(home: Home, tmp_path: Path) -> None:

@@ -5,6 +5,10 @@ from nzcore.base.reasons import Reason
 REASONS = {
     "no-home": Reason("there is no node here", "make one with `nzcore init`, or name its folder with --home"),
     "home-exists": Reason("there is a node here already", "choose another folder with --home"),
+    "closed-home": Reason(
+        "a folder on the way to the home lets you not look into it",
+        "call nzcore as the user whose node it is, or name a folder of your own with --home",
+    ),
     "damaged-home": Reason(
         "a file of the home is missing or damaged",
         "restore the home from a copy, or make the same node again with `nzcore init --recover`",

@@ -26,7 +26,9 @@ def command(session: Session, peer: str | None) -> int:
     wrong, and says what to try.
     """
     if peer is None:
-        checks = [*_examine(session), *_examine_unit(session), *_ask_node(session)]
+        checks = _examine(session)
+        if len(checks) > 1 and session.home.exists():  # one check alone: there is no home to be seen
+            checks += [*_examine_unit(session), *_ask_node(session)]
         session.show(checks, _findings)
     else:
         checks = _climb(session, peer)
@@ -54,7 +56,7 @@ def _examine_unit(session: Session) -> list[dict[str, Any]]:
     from nzcore.cli.unit import unit_fault, unit_path
 
     unit = unit_path(session.home.path)
-    if not unit.exists() or not session.home.exists():
+    if not unit.exists():
         return []
     if fault := unit_fault(session, partial(_opens, session)):
         return [{"check": "unit", "ok": False, "detail": fault.message, "hint": fault.hint}]
@@ -76,8 +78,6 @@ def _opens(session: Session, passphrase: str) -> bool:
 
 def _ask_node(session: Session) -> list[dict[str, Any]]:
     """What the node says of itself; that it does not run is a finding, not a fault of its folder."""
-    if not session.home.exists():
-        return []
     try:
         answer: list[dict[str, Any]] = session.call("node.doctor")
     except UnavailableError as error:
