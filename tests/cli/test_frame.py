@@ -186,6 +186,14 @@ def test_help_is_a_command_too(run: Run) -> None:
     assert (ended.code, ended.err.splitlines()[0]) == (2, "error: no such command 'per'; did you mean peer?")
 
 
+@pytest.mark.parametrize("words", [("--json", "help"), ("help", "--json"), ("help", "peer", "add", "--json")])
+def test_help_is_no_json_and_says_what_is(run: Run, words: tuple[str, ...]) -> None:
+    ended = run(*words)
+    assert (ended.code, ended.out, ended.error["code"]) == (2, "", "cli.usage")
+    assert "nzcore schema --json" in ended.error["hint"]
+    assert json.loads(run("schema", "--json").out)
+
+
 def test_no_command_at_all_shows_the_help(run: Run) -> None:
     ended = run()
     assert (ended.code, ended.out) == (2, "")

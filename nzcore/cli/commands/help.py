@@ -2,6 +2,7 @@
 
 import click
 
+from nzcore.cli.errors import CommandLineError
 from nzcore.cli.frame import command as declare
 from nzcore.cli.session import Session
 
@@ -14,5 +15,9 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
 
     The same as --help behind the command; without one, all commands are listed.
     """
+    session = ctx.ensure_object(Session)
+    if session.json:  # a program that reads lines of JSON would choke on a page of text
+        hint = "`nzcore schema --json` describes what the node can be asked; without --json, the page is shown"
+        raise CommandLineError("cli.usage", "help pages are text for people, not JSON", hint=hint)
     root = ctx.find_root().command
-    root.main([*words, "--help"], prog_name="nzcore", standalone_mode=False, obj=ctx.ensure_object(Session))
+    root.main([*words, "--help"], prog_name="nzcore", standalone_mode=False, obj=session)
