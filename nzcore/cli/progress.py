@@ -17,7 +17,11 @@ _DRAWN_S = 0.05  # drawn more often, it would only be a burden to a distant term
 
 
 class ProgressLine:
-    """Redrawn in place on standard error; nothing where that is no terminal. A context manager that clears the line."""
+    """Redrawn in place on standard error; nothing where that is no terminal.
+
+    A context manager that clears the line; after Ctrl-C it leaves it instead, as how far it came and the terminal's
+    own `^C` stand there, and what is said next begins on a line of its own.
+    """
 
     def __init__(self, *, shown: bool) -> None:
         self._shown = shown and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -28,7 +32,11 @@ class ProgressLine:
     def __enter__(self) -> "ProgressLine":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._width and kind is not None and issubclass(kind, KeyboardInterrupt):
+            sys.stderr.write("\n")
+            sys.stderr.flush()
+            self._width = 0
         self._draw("")
 
     def update(self, done: int, total: int | None, note: str = "") -> None:

@@ -290,6 +290,23 @@ def test_the_line_is_not_drawn_more_often_than_anybody_reads(monkeypatch: pytest
     assert [one.rpartition(" ")[2] for one in drawings] == ["0", "50", "100", "0"]
 
 
+def test_what_follows_an_interrupt_begins_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = StringIO()
+    monkeypatch.setattr(drawn, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", drawn)
+    monkeypatch.setenv("TERM", "xterm")
+
+    def interrupted() -> None:
+        with ProgressLine(shown=True) as progress:
+            progress.update(50, 100)
+            drawn.write("^C")  # as terminals do
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert drawn.getvalue().rpartition("\r")[2].endswith("100 B^C\n")
+
+
 def test_an_interrupt_says_that_the_same_command_goes_on(pair: Pair, tmp_path: Path) -> None:
     path, _ = large(tmp_path)
     with Terminal("--home", pair.alice, "send", "bob", str(path)) as terminal:
