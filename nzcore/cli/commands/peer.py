@@ -10,6 +10,7 @@ import click
 from nzcore.base.errors import UsageError
 from nzcore.base.scopes import Scope
 from nzcore.cli import output
+from nzcore.cli.arriving import need_node
 from nzcore.cli.asking import ask_line
 from nzcore.cli.errors import FAILED
 from nzcore.cli.frame import Group, Seconds
@@ -52,6 +53,8 @@ def add(session: Session, card: str, name: str | None, scopes: tuple[str, ...]) 
     CARD is the text that `nzcore identity card` printed there, a file with it, or - for standard input. Both sides
     add each other's card; then they connect by themselves.
     """
+    if card == "-":
+        need_node(session)  # before anybody is asked for a card that nobody could take
     args = {"card": _card(session, card), "name": name, "scopes": list(scopes) or None}
     session.show(session.call("peer.add", args), _added)
 
