@@ -15,7 +15,7 @@ from nzcore.base.units import size
 from nzcore.control.node_ops import Check
 from nzcore.ipc.path import socket_path
 from nzcore.node import config
-from nzcore.node.home import Home
+from nzcore.node.home import READ_ONLY_HINT, Home
 from nzcore.node.modules.beginnings import spoken
 from nzcore.node.modules.registry import Modules
 from nzcore.node.node import Node, inbox_folder
@@ -121,8 +121,10 @@ def _folders(home: Home) -> str:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if mode & 0o077:
             raise _Finding(f"{folder} has mode {mode:04o}, so others may enter it", f"chmod 700 {folder}")
-        if not os.access(folder, os.W_OK):  # also where the whole file system is read-only
-            raise _Finding(f"{folder} cannot be written", "check its owner, its mode and how its disk is mounted")
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            raise _Finding(f"{folder} is on a file system that is read-only", READ_ONLY_HINT)
+        if not os.access(folder, os.W_OK):
+            raise _Finding(f"{folder} cannot be written", "check its owner and its mode")
     return "only you can enter them"
 
 

@@ -3,6 +3,7 @@
 Imports nothing slow: the command line asks it for paths before it knows what else it needs.
 """
 
+import errno
 import os
 import stat
 import sys
@@ -14,6 +15,7 @@ from nzcore.store.files import read, require_private
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 NETWORK_SECRET_BYTES = 32
+READ_ONLY_HINT = "mount it to be written, or copy the home to another disk and name it with --home"
 CERTIFICATE_BYTES = 8192  # the public copy has below 1 KiB; anything longer is not it
 
 _VAULT_HEAD = b"NZVAULT\0\0\1"  # spec/store.md §7; the byte behind it is the kind of lock
@@ -201,12 +203,18 @@ class Home:
 
     def make_folders(self) -> None:
         """Makes the home and its folders, readable by their owner only. *Raises* UnavailableError `node.unwritable`."""
-        try:
-            for folder in (self.path, self.run, self.logs, self.modules):
+        for folder in (self.path, self.run, self.logs, self.modules):
+            try:
                 folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
                 folder.chmod(FOLDER_MODE)
-        except OSError as error:
-            raise UnavailableError("node.unwritable", f"cannot make {self.path}: {error.strerror}") from error
+            except FileExistsError as error:
+                raise UnavailableError("node.unwritable", f"{folder} is no folder", hint="move it away") from error
+            except OSError as error:
+                if error.errno == errno.EROFS:
+                    message = f"{folder} is on a file system that is read-only"
+                    raise UnavailableError("node.unwritable", message, hint=READ_ONLY_HINT) from error
+                what = "change" if os.path.lexists(folder) else "make"
+                raise UnavailableError("node.unwritable", f"cannot {what} {folder}: {error.strerror}") from error
 
 
 def _closed(home: Path) -> UnavailableError:

@@ -1,10 +1,12 @@
 """A home is whole, absent, or said to be half in one sentence; who may read what is looked at before it is used."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,7 +138,28 @@ def test_folders_are_narrowed_and_a_file_in_their_place_is_one_sentence(home: Ho
     assert [stat.S_IMODE(one.stat().st_mode) for one in (home.path, home.run, home.logs)] == [0o700] * 3
     home.run.rmdir()
     home.run.touch()
-    assert code_of(UnavailableError, home.make_folders) == "node.unwritable"
+    with pytest.raises(UnavailableError) as caught:
+        home.make_folders()
+    assert (caught.value.code, caught.value.message) == ("node.unwritable", f"{home.run} is no folder")
+
+
+def test_a_home_on_a_file_system_that_is_read_only_is_said_to_be_there(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, mode: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    home.make_folders()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "chmod", refuse)
+        with pytest.raises(UnavailableError) as caught:
+            home.make_folders()
+    assert caught.value.message == f"{home.path} is on a file system that is read-only"
+    assert "mount" in caught.value.hint
+    mounted = SimpleNamespace(f_flag=os.ST_RDONLY, f_bavail=1 << 30, f_frsize=4096, f_blocks=1 << 30, f_bfree=1 << 30)
+    monkeypatch.setattr(os, "statvfs", lambda path: mounted)
+    found = {one.check: one for one in check_home(home)}
+    assert found["folders"].detail == caught.value.message
 
 
 def test_a_made_home_holds_only_private_files(template: Path) -> None:
