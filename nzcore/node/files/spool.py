@@ -89,16 +89,21 @@ class Spool:
         self._some.set()
 
     async def run(self) -> None:
-        """Does the steps until all came and all is done. *Raises* what they raise, in a group."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._errands.run)
-            while not self._is_complete:
-                await self._some.wait()
-                self._some = trio.Event()
-                self._hand_over()
-            self._hand_over()  # all may have come before this began
-            self._errands.complete()
-        self._collect()
+        """Does the steps until all came and all is done. *Raises* what they raise, in a group.
+
+        However it ends, `written` has then learnt of all that was written: a quota counts what an interruption leaves.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._errands.run)
+                while not self._is_complete:
+                    await self._some.wait()
+                    self._some = trio.Event()
+                    self._hand_over()
+                self._hand_over()  # all may have come before this began
+                self._errands.complete()
+        finally:
+            self._collect()
 
     def _holds(self, size: int, steps: int) -> bool:
         """Whether as much is not yet done; looks at what was done only where it makes a difference."""

@@ -293,6 +293,25 @@ async def test_what_an_interruption_left_counts_when_it_is_resumed(tmp_path: Pat
         assert caught.value.code == "files.over-quota"
 
 
+async def test_what_an_interruption_leaves_counts_at_once(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with pair(tmp_path, quota_bytes=27 << 18) as (world, alice, bob):  # 6.75 MiB
+        await send(alice, written(tmp_path / "a.bin", content(100)))  # the inbox is counted, and added to from here on
+        sender = Sender(Manifest([Entry(("b.bin",), Kind.FILE, 5 << 20)]), bytes(16))
+        stream = await alice.node.channels.open_stream(bob.id, "/nz/files/1")
+        await stream.send_all(sender.offer()[0])
+        await heard(sender, stream)
+        await stream.send_all(sender.start(0, 0))
+        for number in range(3):
+            await stream.send_all(sender.data_header(1 << 20) + content(1 << 20, number))
+        await world.run_for(1)
+        stream.reset()
+        await world.run_for(1)
+        assert [path.stat().st_size for path in partial(tmp_path / "inbox")] == [3 << 20]
+        with pytest.raises(PeerError) as caught:
+            await send(alice, written(tmp_path / "c.bin", content(4 << 20)))
+        assert caught.value.code == "files.over-quota"
+
+
 async def test_the_inbox_can_be_asked_for_one_peer_and_for_the_newest(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

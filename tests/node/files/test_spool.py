@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -78,6 +79,23 @@ async def test_small_steps_of_one_turn_are_one_errand_and_a_full_block_waits_for
         disk.spool.add(b"c" * BLOCK)
         assert len(put) == 2
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+async def test_what_was_written_is_counted_however_it_ends(end: str, autojump_clock: MockClock) -> None:
+    disk = Disk()
+    disk.may.set()
+    with suppress(ExceptionGroup):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(disk.spool.run)
+            disk.spool.add(b"x" * BLOCK * 3)
+            await wait_all_tasks_blocked()
+            assert disk.done == ["x" * BLOCK] * 3
+            if end == "failed":
+                disk.spool.do(disk.done.remove, "never there")
+                await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    assert disk.came == 3 * BLOCK
 
 
 @pytest.mark.parametrize("what", ["bytes", "steps"])
