@@ -65,7 +65,8 @@ class ProgressLine:
             return
         columns = shutil.get_terminal_size().columns - 1
         text = clean(text)[:columns]
-        sys.stderr.write("\r" + text + " " * max(0, self._width - len(text)) + ("" if text else "\r"))
+        rest = max(0, self._width - len(text))
+        sys.stderr.write("\r" + text + " " * rest + "\b" * rest)  # the cursor stands where the text ends: see `^C`
         sys.stderr.flush()
         self._width = len(text)
 
