@@ -299,7 +299,7 @@ def test_what_follows_an_interrupt_begins_on_a_line_of_its_own(monkeypatch: pyte
     def interrupted() -> None:
         with ProgressLine(shown=True) as progress:
             progress.update(0, 100, "waiting for other transfers")
-            progress.update(50, 100)
+            progress.update(0, 100)
             drawn.write("^C")  # as terminals do
             raise KeyboardInterrupt
 
