@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 import trio
 
@@ -15,7 +16,7 @@ from nzcore.base.units import size
 from nzcore.control.node_ops import Check
 from nzcore.ipc.path import socket_path
 from nzcore.node import config
-from nzcore.node.home import READ_ONLY_HINT, Home
+from nzcore.node.home import READ_ONLY_HINT, Home, user_name
 from nzcore.node.modules.beginnings import spoken
 from nzcore.node.modules.registry import Modules
 from nzcore.node.node import Node, inbox_folder
@@ -63,6 +64,7 @@ async def check_node(node: Node) -> list[Check]:
 
 
 def _home_checks(home: Home) -> Iterator[tuple[str, Callable[[], str]]]:
+    settings = _readable_settings(home)
     yield "home", lambda: _home(home)
     yield "folders", lambda: _folders(home)
     yield "settings", lambda: _settings(home)
@@ -71,10 +73,11 @@ def _home_checks(home: Home) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "store file", lambda: _store_file(home)
     yield "network", lambda: _network(home)
     yield "log", lambda: _log(home)
-    yield "disk", lambda: _disk(home)
-    yield "inbox", lambda: _inbox(home)
+    yield "disk", lambda: _disk(home, settings or config.Config())
+    if settings is not None:  # else nobody knows where the inbox is meant to be
+        yield "inbox", lambda: _inbox(home, settings)
     yield "clock", _clock
-    yield "socket", lambda: f"commands find a running node at {socket_path(home.path)}"
+    yield "socket", lambda: _socket(home)
 
 
 class _Finding(Exception):
@@ -118,6 +121,9 @@ def _folders(home: Home) -> str:
     for folder in (home.path, home.run, home.logs):
         if not folder.is_dir():
             raise _Finding(f"{folder} is missing", f"mkdir -m 700 {folder}")
+        if (owner := folder.stat().st_uid) != os.geteuid():
+            hint = f"`chown -R {os.geteuid()} {quote(str(folder))}` as root, or call nzcore as that user"
+            raise _Finding(f"{folder} belongs to {user_name(owner)}, not to you", hint)
         mode = stat.S_IMODE(folder.stat().st_mode)
         if mode & 0o077:
             raise _Finding(f"{folder} has mode {mode:04o}, so others may enter it", f"chmod 700 {folder}")
@@ -131,6 +137,14 @@ def _folders(home: Home) -> str:
 def _settings(home: Home) -> str:
     changed = [one.name for one in config.settings(config.load(home.config)) if one.value != one.default]
     return f"changed: {', '.join(changed)}" if changed else "all at their defaults"
+
+
+def _readable_settings(home: Home) -> config.Config | None:
+    """None where they can't be read: that is told once, by the check of the settings."""
+    try:
+        return config.load(home.config)
+    except NzError:
+        return None
 
 
 def _certificate(home: Home) -> str:
@@ -165,10 +179,17 @@ def _store_file(home: Home) -> str:
 
 
 def _private_hint(path: Path) -> str:
-    return f"chmod 600 {path}" if path.is_file() else "restore it from a copy of the home"
+    if not path.is_file():
+        return "restore it from a copy of the home"
+    quoted = quote(str(path))
+    if os.lstat(path).st_uid != os.geteuid():
+        return f"`chown {os.geteuid()} {quoted}` as root, or call nzcore as that user"
+    return f"chmod 600 {quoted}"
 
 
 def _network(home: Home) -> str:
+    if os.path.lexists(home.network_secret) and (problem := permissions_problem(home.network_secret)):
+        raise _Finding(problem, _private_hint(home.network_secret))
     return "open to every node that is trusted" if home.read_network_secret() is None else "closed: it has a secret"
 
 
@@ -185,15 +206,15 @@ def _log(home: Home) -> str:
     return f"{home.log} can be written"
 
 
-def _disk(home: Home) -> str:
-    if problem := disk_problem(home.path, config.load(home.config).monitor.min_free_bytes):
+def _disk(home: Home, settings: config.Config) -> str:
+    if problem := disk_problem(home.path, settings.monitor.min_free_bytes):
         raise _Finding(problem, "free some space, or move the home")
     return "enough is free"
 
 
-def _inbox(home: Home) -> str:
+def _inbox(home: Home, settings: config.Config) -> str:
     """Writes nothing: a folder that is not there yet is made with the first transfer, if that may be."""
-    folder = inbox_folder(home, config.load(home.config))
+    folder = inbox_folder(home, settings)
     elsewhere = "`nzcore config set files.inbox_dir FOLDER` names another one"
     if folder.resolve().is_relative_to(home.path.resolve()):
         raise _Finding(f"{folder} lies in the home, whose files are secret", elsewhere)
@@ -203,6 +224,14 @@ def _inbox(home: Home) -> str:
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise _Finding(f"{nearest} cannot be written, so that nothing can be received", f"chmod it, or {elsewhere}")
     return f"files go to {folder}" if nearest == folder else f"files will go to {folder}"
+
+
+def _socket(home: Home) -> str:
+    """Whether commands find the node; what is left of one that was killed hinders nobody."""
+    path = socket_path(home.path)
+    if os.path.lexists(path) and not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise _Finding(f"{path} is not a socket, but stands where the node's belongs", "move it away")
+    return f"commands find a running node at {path}"
 
 
 def _clock() -> str:

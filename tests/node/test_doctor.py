@@ -1,6 +1,7 @@
 """The doctor finds what is wrong, and nothing else; each finding comes with the next thing to try."""
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def test_nothing_is_found_in_a_good_home(home: Home) -> None:
         (lambda home: home.vault.chmod(0o644), {"vault"}),
         (lambda home: home.vault_key.unlink(), {"vault"}),
         (lambda home: home.vault_key.chmod(0o640), {"vault"}),
-        (lambda home: home.config.write_text("[log]\nlevel = 3"), {"settings", "disk", "inbox"}),
-        (lambda home: home.config.write_text("[channels]\nkeepalive_s = 100"), {"settings", "disk", "inbox"}),
+        (lambda home: home.config.write_text("[log]\nlevel = 3"), {"settings"}),
+        (lambda home: home.config.write_text("[channels]\nkeepalive_s = 100"), {"settings"}),
         (lambda home: home.config.write_text("[monitor]\nmin_free_bytes = 9000000000000000000"), {"disk"}),
         (lambda home: home.place.touch(), {"store file"}),
         (lambda home: (home.database.touch(), home.database.chmod(0o644)), {"store file"}),
@@ -80,6 +81,51 @@ def test_an_inbox_that_cannot_be_written_is_found(home: Home, monkeypatch: pytes
 def test_a_home_that_cannot_be_entered_is_findings_and_no_traceback(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere", tmp_path / ("x" * 300), Path("/dev/null/home")):
         assert [check.check for check in check_home(Home(path))] == ["home"]  # nothing else can be wrong with it
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("vault", "vault"), ("vault.key", "vault"), ("store.db", "store file"), ("network.secret", "network")],
+)
+def test_what_belongs_to_another_user_is_to_change_its_owner_and_not_its_mode(
+    home: Home, name: str, check: str
+) -> None:
+    home.make_folders()
+    (home.path / name).touch(mode=0o600)
+    os.chown(home.path / name, 65533, -1)
+    found = findings(check_home(home))
+    assert set(found) == {check}
+    assert "user 65533" in found[check].detail
+    assert found[check].hint.startswith(f"`chown 0 {home.path / name}`")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give folders away")
+def test_a_home_that_belongs_to_another_user_is_found(home: Home) -> None:
+    home.make_folders()
+    os.chown(home.path, 65533, -1)
+    found = findings(check_home(home))
+    assert set(found) == {"folders"}
+    assert "belongs to user 65533" in found["folders"].detail
+
+
+@pytest.mark.parametrize("stand", [Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_what_stands_in_the_socket_s_place_is_found(
+    home: Home, stand: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.make_folders()
+    monkeypatch.setattr(doctoring, "socket_path", lambda path: path / "run" / "nzcore.sock")  # however long it is
+    stand(home.run / "nzcore.sock")
+    assert set(findings(check_home(home))) == {"socket"}
+
+
+def test_a_leftover_socket_is_no_finding(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.make_folders()
+    monkeypatch.setattr(doctoring, "socket_path", lambda path: path / "run" / "nzcore.sock")
+    monkeypatch.chdir(home.run)  # a short name, wherever the tests are
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind("nzcore.sock")
+    assert findings(check_home(home)) == {}
 
 
 async def _hang(*_: object) -> None:

@@ -28,7 +28,9 @@ def command(session: Session, peer: str | None) -> int:
     if peer is None:
         checks = _examine(session)
         if len(checks) > 1 and session.home.exists():  # one check alone: there is no home to be seen
-            checks += [*_examine_unit(session), *_ask_node(session)]
+            said = {check["detail"] for check in checks if not check["ok"]}  # the node finds some of it, too
+            more = [*_examine_unit(session), *_ask_node(session)]
+            checks += [check for check in more if check["ok"] or check["detail"] not in said]
         session.show(checks, _findings)
     else:
         checks = _climb(session, peer)
