@@ -1,5 +1,6 @@
 """QR codes: drawn on a terminal, written as PNG, read from a picture.
 
+Drawn in half blocks, or, where the terminal's encoding lacks them, in pairs of number signs: twice as large each way.
 Only reading needs libraries that are not always installed (the extra `picture`).
 """
 
@@ -7,6 +8,7 @@ import os
 import struct
 import sys
 import zlib
+from itertools import groupby
 from pathlib import Path
 
 from nzcore.base.errors import UnavailableError, UsageError
@@ -22,7 +24,9 @@ PICTURE_PIXELS = 64_000_000
 """Larger pictures are not opened: a photograph has a quarter of that."""
 
 _BLOCKS = {(False, False): "█", (False, True): "▀", (True, False): "▄", (True, True): " "}  # light is drawn
+_SIGNS = {False: "##", True: "  "}
 _LIGHT_ON_DARK = "\x1b[38;5;231;48;5;16m"  # whatever the terminal's own colours are
+_SOLID = {False: "\x1b[38;5;231;48;5;231m", True: _LIGHT_ON_DARK}  # number signs that fill their places
 _PLAIN = "\x1b[0m"
 
 Modules = list[list[bool]]
@@ -39,11 +43,13 @@ def modules(text: str) -> Modules:
 
 
 def drawn(text: str) -> str:
-    """Two rows of modules a line, in colours of its own where the terminal has colours."""
+    """Two rows of modules a line where the terminal has half blocks, in colours of its own where it has colours."""
     rows = modules(text)
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+    if not _has_blocks():
+        return "".join(_row_in_signs(row, plain=plain) for row in rows)
     if len(rows) % 2:
         rows.append([False] * len(rows[0]))
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
     before, after = ("", "") if plain else (_LIGHT_ON_DARK, _PLAIN)
     pairs = zip(rows[::2], rows[1::2], strict=True)
     return "".join(
@@ -54,7 +60,21 @@ def drawn(text: str) -> str:
 
 def width(text: str) -> int:
     """Columns that `drawn` takes."""
-    return len(modules(text))
+    return len(modules(text)) * (1 if _has_blocks() else 2)
+
+
+def _has_blocks() -> bool:
+    try:
+        "█▀▄".encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _row_in_signs(row: list[bool], *, plain: bool) -> str:
+    if plain:
+        return "".join(_SIGNS[cell] for cell in row) + "\n"
+    return "".join(_SOLID[dark] + _SIGNS[dark] * len([*run]) for dark, run in groupby(row)) + _PLAIN + "\n"
 
 
 def png(text: str) -> bytes:

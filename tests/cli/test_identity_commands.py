@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nzcore.cli.commands.identity import _qr
+from nzcore.cli import qr
 
 from .conftest import Run, spawn
 from .terminal import Terminal
@@ -208,7 +208,7 @@ def test_the_drawn_code_reads_back_as_the_card() -> None:
     zxing = pytest.importorskip("zxingcpp", reason="pictures are read by the extra zxing-cpp")
     image = pytest.importorskip("PIL.Image", reason="pictures are drawn by the extra pillow")
     text = "nzc:" + "ABCDEFGHIJKLMNOP234567" * 20
-    rows = _qr(text).split("\n")
+    rows = qr.drawn(text.upper()).splitlines()
     pixels = [[c in half for c in row] for row in rows for half in ("█▀", "█▄")]
     picture = image.new("L", (len(pixels[0]) * 4, len(pixels) * 4))
     for y in range(picture.height):

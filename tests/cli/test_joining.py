@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from nzcore.base.errors import NzError
-from nzcore.cli import qr
 from nzcore.cli.spawn import own_command, own_environment
 
 from .conftest import Run, here, kill, make_home, spawn, start_node
@@ -244,7 +242,7 @@ def test_where_nothing_runs_a_program_is_told_what_to_type(run: Run, tmp_path: P
         (["--image", ""], "cli.usage"),
         (["/nonexistent.txt"], "cli.unreadable"),
         (["AEBAGBA" * 10], "cli.nothing-to-join"),
-        (["bob"], "pair.not-found"),
+        (["bob"], "discovery.off"),
         (["nz:A", "--window"], "cli.usage"),
         (["--address", "127.0.0.1:1"], "cli.usage"),
         (["bob", "--address", "nowhere"], "cli.usage"),
@@ -349,25 +347,3 @@ def test_without_the_extra_a_picture_is_refused_with_what_to_install(
     (command,) = re.findall(r"pip install -e '\.\[(\w+)\]'", ended.error["hint"])
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert "zxing-cpp" in str(project["optional-dependencies"][command])
-
-
-TEXT = "NZ:" + "ABCDEFGH234567" * 8
-
-
-def test_a_drawn_code_has_two_rows_a_line_and_a_border() -> None:
-    lines = qr.drawn(TEXT).splitlines()
-    assert len(lines) == -(-qr.width(TEXT) // 2)
-    assert {len(line) for line in lines} == {qr.width(TEXT)}
-    assert set("".join(lines)) <= set("█▀▄ ")
-    assert set(lines[0] + lines[1]) == {"█"}
-
-
-def test_a_picture_is_read_as_it_was_written(tmp_path: Path) -> None:
-    pytest.importorskip("zxingcpp", reason="the extra `picture` is not installed")
-    path = tmp_path / "code.png"
-    path.write_bytes(qr.png(TEXT))
-    assert qr.read(str(path)) == TEXT
-    path.write_bytes(qr.png("HTTPS://EXAMPLE.ORG"))
-    with pytest.raises(NzError) as refused:
-        qr.read(str(path))
-    assert refused.value.code == "cli.no-code"

@@ -15,6 +15,7 @@ import click
 
 from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.cli import output
+from nzcore.cli import qr as codes
 from nzcore.cli.asking import agree
 from nzcore.cli.errors import CommandLineError
 from nzcore.cli.files import (
@@ -259,7 +260,17 @@ def passphrase(
 def card(session: Session, qr: bool, no_addresses: bool, passphrase_file: str | None) -> None:
     """Show the node's public card: its certificate and addresses."""
     made = _ask(session, "identity.card", {"addresses": not no_addresses}, passphrase_file)
-    session.show(made, lambda shown: [_qr(shown["card"]), shown["card"]] if qr else [shown["card"]])
+    session.show(made, lambda shown: _card(shown["card"], qr_code=qr))
+
+
+def _card(text: str, *, qr_code: bool) -> Iterator[output.Block]:
+    from shutil import get_terminal_size
+
+    if qr_code and sys.stdout.isatty() and codes.width(text.upper()) > get_terminal_size().columns:
+        output.say("the terminal is too narrow for the QR code: widen it")
+    elif qr_code:
+        output.write(codes.drawn(text.upper()))  # upper case takes fewer modules
+    yield text
 
 
 def _certified(session: Session) -> dict[str, Any]:
@@ -381,17 +392,3 @@ def _verified(result: dict[str, Any], petname: str) -> Iterator[output.Block]:
             ("at", f"{output.when(result['issued'])} by its clock"),
         ]
     )
-
-
-def _qr(text: str) -> str:
-    """The card as a QR code of half blocks, dark on light whatever the terminal's colours."""
-    from io import StringIO
-
-    import qrcode
-
-    code = qrcode.QRCode(border=2, error_correction=qrcode.constants.ERROR_CORRECT_L)
-    code.add_data(text.upper())
-    code.make(fit=True)
-    drawn = StringIO()
-    code.print_ascii(out=drawn, invert=True)
-    return drawn.getvalue().rstrip("\n").replace("\N{NO-BREAK SPACE}", " ")
