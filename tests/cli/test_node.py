@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from nzcore.cli.commands.state import human
-from nzcore.cli.output import Line
 from nzcore.cli.spawn import own_command, own_environment, wait_for_end
 from nzcore.store.lock import holder
 
@@ -386,10 +384,3 @@ def test_a_second_node_is_refused_before_the_passphrase_is_asked_for(run: Run, s
     assert run("--home", sealed, "down").code == 0
     again = run("--home", sealed, "--json", "state")
     assert again.error["hint"] == f"start it with: nzcore --home {sealed} up -d"
-
-
-def test_what_is_wrong_stands_in_the_first_line_of_the_state() -> None:
-    state = {"name": "a", "node": "n", "identity": "i", "version": "1", "uptime_s": 70, "listen": [], "services": []}
-    first, *_ = human({**state, "peers": 0, "channels": 0, "problems": ["the disk is full", "x has failed"]})
-    assert isinstance(first, Line)
-    assert first.text == "not well: the disk is full; x has failed"

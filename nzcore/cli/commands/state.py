@@ -11,6 +11,8 @@ from nzcore.cli.frame import command as declare
 from nzcore.cli.peers import peer_table
 from nzcore.cli.session import Session
 
+_FIRST_LINE = 100  # characters of problems in it; longer ones have a line each, and the first says how many
+_PROBLEMS = 12  # shown with the state; the rest are of the same kind, or `nzcore doctor` and --json tell
 _PEERS = 12  # shown with the state; `nzcore peer list` shows all
 
 
@@ -20,7 +22,7 @@ _PEERS = 12  # shown with the state; `nzcore peer list` shows all
 def command(session: Session, watch: bool) -> None:
     """Show whether the node is well.
 
-    The first line says so, or what is wrong.
+    The first line says so, or what is wrong; where that is much, how much, and then a line for each.
     """
     if not watch:
         _show(session, session.call("node.state"))
@@ -40,11 +42,7 @@ def _show(session: Session, state: dict[str, Any]) -> None:
 
 def human(state: dict[str, Any], peers: Sequence[dict[str, Any]] = ()) -> Iterator[output.Block]:
     """The state as a person reads it."""
-    problems = state.get("problems") or []
-    if problems:
-        yield output.Line(f"not well: {'; '.join(str(problem) for problem in problems)}", "red")
-    else:
-        yield output.Line("healthy", "green")
+    yield from _health([str(problem) for problem in state.get("problems") or []])
     first, *others = state["listen"] or ["nowhere"]
     yield output.pairs(
         [
@@ -68,3 +66,17 @@ def human(state: dict[str, Any], peers: Sequence[dict[str, Any]] = ()) -> Iterat
         yield peer_table(connected_first[:_PEERS])
         if len(peers) > _PEERS:
             yield f"and {len(peers) - _PEERS} more: nzcore peer list"
+
+
+def _health(problems: Sequence[str]) -> Iterator[output.Block]:
+    if not problems:
+        yield output.Line("healthy", "green")
+        return
+    together = "; ".join(problems)
+    if len(problems) == 1 or len(together) <= _FIRST_LINE:
+        yield output.Line(f"not well: {together}", "red")
+        return
+    yield output.Line(f"not well: {len(problems)} problems", "red")
+    yield from (f"  {problem}" for problem in problems[:_PROBLEMS])
+    if len(problems) > _PROBLEMS:
+        yield f"  and {len(problems) - _PROBLEMS} more: nzcore doctor"
