@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from nzcore.base.errors import NzError, UnavailableError
+from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.cli.files import read_passphrase, read_text
 from nzcore.cli.session import Session
 
@@ -58,11 +58,16 @@ def unit_path(home: Path) -> Path:
 
 
 def unit_text(home: Path, passphrase_file: Path | None) -> str:
-    """The unit; the passphrase goes by a systemd credential, so the node itself can't be told another file."""
+    """The unit; the passphrase goes by a systemd credential, so the node itself can't be told another file.
+
+    *Raises* UsageError `cli.no-unit-path` for a path that no unit can hold.
+    """
     from nzcore.cli.spawn import own_command
 
     script = shutil.which("nzcore")
     line = [*([script] if script else own_command()), "--home", str(home), "up"]
+    for word in (*line, *([str(passphrase_file)] if passphrase_file else ())):
+        _require_writable(word)
     start = " ".join(_quoted(word) for word in line)
     extra = ""
     if passphrase_file:
@@ -103,6 +108,23 @@ def unit_fault(session: Session, opens: Callable[[str], bool], *, new_file: str 
 def _install_anew(session: Session, *options: str) -> str:
     home = ["--home", session.home_path] if session.home_path else []
     return shlex.join(["nzcore", *home, "service", "install", "--force", *options])
+
+
+def _require_writable(word: str) -> None:
+    """Only words of a command line may be escaped in a unit; a description and a credential's path stand there as they
+    are, and what follows a line break or a backslash at the line's end would be read as something else."""
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError:
+        why = "it is not UTF-8"
+    else:
+        if any(c < " " or c == "\x7f" for c in word):
+            why = "it has a line break or another control character"
+        elif word.endswith((" ", "\\")):
+            why = "it ends with a blank or a backslash"
+        else:
+            return
+    raise UsageError("cli.no-unit-path", f"a unit of systemd can't hold the path {word!a}: {why}")
 
 
 def _quoted(word: str) -> str:

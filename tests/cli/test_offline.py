@@ -6,18 +6,21 @@ import os
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from nzcore.base.errors import UsageError
 from nzcore.base.reasons import catalogue
 from nzcore.cli.commands.logs import _following
 from nzcore.cli.commands.up import Printer, event_line
 from nzcore.cli.errors import OutputClosed
 from nzcore.cli.spawn import _poll_for_end, wait_for_end
 from nzcore.cli.systemd import notify
+from nzcore.cli.unit import unit_text
 from nzcore.control.table import OPERATIONS
 from nzcore.node import config
 
@@ -198,6 +201,41 @@ def test_a_unit_is_written_for_systemd_and_not_overwritten(
     again = run("--home", home, "service", "install", "--json")
     assert (again.code, again.error["code"]) == (1, "cli.file-exists")
     assert run("--home", home, "service", "install", "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        pytest.param(
+            b"caf\xe9",
+            "not UTF-8",
+            marks=pytest.mark.skipif(sys.platform == "darwin", reason="its file systems hold UTF-8 only"),
+        ),
+        (b"a\nExecStart=/bin/false", "a line break"),
+        (b"a\x1bb", "another control character"),
+        (b"a\\", "a backslash"),
+        (b"a ", "a blank"),
+    ],
+)
+def test_a_path_that_no_unit_can_hold_is_refused_and_a_link_to_it_is_not(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes, why: str
+) -> None:
+    home = tmp_path / os.fsdecode(name)
+    make_home(home)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    refused = run("--home", home, "service", "install", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "cli.no-unit-path")
+    assert why in refused.error["message"]
+    assert not (tmp_path / "config").exists()
+    (tmp_path / "plain").symlink_to(home)
+    unit = Path(run("--home", tmp_path / "plain", "service", "install", "--json").json["unit"])
+    assert f"--home {tmp_path / 'plain'} up\n" in unit.read_text()
+
+
+def test_a_passphrase_file_that_no_unit_can_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        unit_text(tmp_path, tmp_path / "pass\nExecStartPre=/bin/false")
+    assert refused.value.code == "cli.no-unit-path"
 
 
 def test_homes_that_are_called_alike_have_units_of_their_own(

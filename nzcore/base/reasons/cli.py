@@ -24,6 +24,9 @@ REASONS = {
         "install it anew: nzcore service install --force, with --passphrase-file F where a passphrase opens the home",
     ),
     "home-exists": Reason("there is a node already", "use it, or choose another folder with --home DIR"),
+    "no-unit-path": Reason(
+        "a unit of systemd can't hold this path", "move it to a path of plain text, or give it one by a symbolic link"
+    ),
     "words-not-confirmed": Reason("the words were not given back", "run init again and write the words down"),
     "no-certificate": Reason("there is no certificate", "name the file that `nzcore identity sign` answered with"),
     "no-mnemonic": Reason("the 24 words are needed", "--mnemonic-file F (- for standard input)"),
