@@ -1,11 +1,16 @@
 """Where modules are found, and that looking runs nothing."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from nzcore.base.errors import UsageError
+from nzcore.cli.commands.module import _require_text
 from nzcore.node.modules.search import bundled_folder, find, survey
+from nzcore.testing.world import World
+from tests.refusals import code_of, refused
 
 from .conftest import ECHO, provides, write
 
@@ -75,3 +80,22 @@ def test_strange_names_in_the_folder_are_shown_and_cannot_be_enabled(tmp_path):
     found = {name: one for name, one in survey(tmp_path).items() if one.source == "home"}
     assert set(found) == {"My Notes"}
     assert found["My Notes"].problem
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems hold UTF-8 only")
+async def test_a_home_whose_path_is_not_utf_8_holds_modules_like_any_other(tmp_path, autojump_clock):
+    source = write(tmp_path / "echo", ECHO, tables=provides("echo"))
+    async with World(5, homes=tmp_path / os.fsdecode(b"caf\xe9")) as world:
+        node = await world.add("alice")
+        installed = await node.call("module.install", path=str(source))
+        assert installed["path"].encode().endswith("caf\N{REPLACEMENT CHARACTER}/alice/modules/echo".encode())
+        again = await refused(node.call("module.install", path=str(source)))
+        assert again.code == "module.exists"
+        again.message.encode()  # as the node's answer is
+        assert (await node.call("module.enable", name="echo"))["state"] == "running"
+        assert await node.call("echo.echo", text="hi") == "hi"
+
+
+def test_a_folder_that_no_message_can_name_is_not_asked_for():
+    _require_text(Path("/here/caf\N{LATIN SMALL LETTER E WITH ACUTE}"))
+    assert code_of(UsageError, lambda: _require_text(Path(os.fsdecode(b"/here/caf\xe9")))) == "ipc.not-text"

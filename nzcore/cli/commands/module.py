@@ -102,6 +102,7 @@ def remove(session: Session, name: str, data: bool, yes: bool) -> None:
 def install(session: Session, path: str, replace: bool) -> None:
     """Copy a module's folder into the home. It runs once it is enabled."""
     folder = Path(path).absolute()
+    _require_text(folder)
     if folder.is_dir() and not (folder / "module.toml").exists():  # before a whole home of somebody's is read
         raise UsageError("module.no-manifest", f"{folder} has no module.toml")
     args = {"path": str(folder), "replace": replace}
@@ -119,6 +120,16 @@ def new(session: Session, name: str) -> None:
     from nzcore.cli.scaffold import write_module
 
     session.show(write_module(Path.cwd(), name), _made)
+
+
+def _require_text(folder: Path) -> None:
+    """*Raises* UsageError `ipc.not-text` for a path that can't be told to the node, which reads the folder."""
+    try:
+        str(folder).encode("utf-8")
+    except UnicodeEncodeError:
+        message = f"the node can't be told of {str(folder)!a}, which is not UTF-8"
+        hint = "move the folder to a path in UTF-8, or copy it into the folder `modules` of the home yourself"
+        raise UsageError("ipc.not-text", message, hint=hint) from None
 
 
 def _ask(session: Session, shown: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from nzcore.base.errors import UnavailableError, UsageError
-from nzcore.node.modules.folder import Snapshot
+from nzcore.node.modules.folder import Snapshot, shown
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -16,7 +16,7 @@ def install_folder(snapshot: Snapshot, modules: Path, replace: bool) -> Path:
     target = modules / snapshot.manifest.name
     fresh, old = modules / f".new-{target.name}", modules / f".old-{target.name}"
     if target.exists() and not replace:
-        raise UsageError("module.exists", f"there is a module {target.name} in {modules}")
+        raise UsageError("module.exists", f"there is a module {target.name} in {shown(modules)}")
     try:
         modules.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         for left in (fresh, old):  # of an attempt that was cut short
@@ -31,7 +31,7 @@ def install_folder(snapshot: Snapshot, modules: Path, replace: bool) -> Path:
         fresh.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot write {target}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot write {shown(target)}: {error.strerror}") from None
     return target
 
 
@@ -46,4 +46,4 @@ def remove_folder(folder: Path) -> None:
             folder.rename(gone)  # at once, so that half a module is never found
             shutil.rmtree(gone, ignore_errors=True)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot remove {folder}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot remove {shown(folder)}: {error.strerror}") from None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.node.modules.folder import shown
 from nzcore.node.offload import Offload
 from nzcore.store.files import replace
 
@@ -54,7 +55,7 @@ def _place(folder: Path, parts: tuple[str, ...]) -> Path:
     for part in ("", *parts):
         place = place / part if part else place
         if place.is_symlink():
-            raise UnavailableError("module.unreadable", f"{place} is a link")
+            raise UnavailableError("module.unreadable", f"{shown(place)} is a link")
     return place
 
 
@@ -64,9 +65,9 @@ def _read(folder: Path, parts: tuple[str, ...], max_bytes: int) -> bytes:
         with place.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot read {place}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot read {shown(place)}: {error.strerror}") from None
     if len(data) > max_bytes:
-        raise UnavailableError("module.unreadable", f"{place} has more than {max_bytes} bytes")
+        raise UnavailableError("module.unreadable", f"{shown(place)} has more than {max_bytes} bytes")
     return data
 
 
@@ -75,7 +76,7 @@ def _write(folder: Path, parts: tuple[str, ...], data: bytes) -> None:
     try:
         place.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot make {place.parent}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot make {shown(place.parent)}: {error.strerror}") from None
     replace(place, data)
 
 
@@ -84,7 +85,7 @@ def _delete(folder: Path, parts: tuple[str, ...]) -> None:
     try:
         place.unlink(missing_ok=True)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot remove {place}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot remove {shown(place)}: {error.strerror}") from None
 
 
 def _list(folder: Path) -> list[str]:
@@ -93,5 +94,5 @@ def _list(folder: Path) -> list[str]:
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         found += [str((Path(place) / name).relative_to(folder)) for name in names if not name.startswith(".")]
         if len(found) > NAMES:
-            raise UnavailableError("module.unreadable", f"{folder} has more than {NAMES} files")
+            raise UnavailableError("module.unreadable", f"{shown(folder)} has more than {NAMES} files")
     return sorted(found)

@@ -16,7 +16,7 @@ from nzcore.control.module_ops import CapabilityInfo, ModuleDetails, ModuleInfo,
 from nzcore.control.verdict import Principal
 from nzcore.ipc.connection import Dispatch, SendItem
 from nzcore.kernel import State, Supervisor
-from nzcore.node.modules.folder import Snapshot, read_folder
+from nzcore.node.modules.folder import Snapshot, read_folder, shown
 from nzcore.node.modules.host import SERVICE_PREFIX, ModuleService, Table
 from nzcore.node.modules.installing import install_folder, remove_folder
 from nzcore.node.modules.loading import Loaded, load, unload
@@ -343,7 +343,7 @@ class Modules:
             summary=info.summary,
             problem=info.problem,
             digest=snapshot.digest if snapshot else "",
-            path=str(found.folder) if found else "",
+            path=shown(found.folder) if found else "",
             files=len(snapshot.files) if snapshot else 0,
             asks=[
                 CapabilityInfo(capability=str(one), meaning=one.meaning, new=str(one) not in granted)
