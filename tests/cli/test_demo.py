@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,30 @@ def test_a_terminated_demo_takes_its_processes_along(tmp_path: Path, number: sig
     assert "Traceback" not in err
     assert wait_for_end(pid, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+def test_a_killed_demo_takes_its_nodes_along(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [*own_command(), "demo"], stdout=subprocess.PIPE, text=True, env=own_environment() | {"TMPDIR": str(tmp_path)}
+    )
+    assert child.stdout
+    up = next(line for line in child.stdout if line.split()[1] == "up")
+    pid = int(up.split("process")[1])
+    child.kill()
+    child.communicate(timeout=WAIT_S)
+    try:
+        assert wait_for_end(pid, WAIT_S)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+def test_a_node_whose_demo_died_before_it_began_does_not_begin() -> None:
+    late = [sys.executable, "-P", "-m", "nzcore.cli.demo.companion", "-1", "--version"]  # of a parent that is none
+    ended = subprocess.run(late, env=own_environment(), capture_output=True, timeout=WAIT_S, check=False)
+    assert (ended.returncode, ended.stdout) == (1, b"")
 
 
 def test_a_failed_step_ends_the_play_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

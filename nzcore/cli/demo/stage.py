@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nzcore.base.errors import NzError, UnavailableError
+from nzcore.cli.demo.companion import companion_command
 from nzcore.cli.spawn import own_command, own_environment
 from nzcore.ipc.client import Client
 from nzcore.ipc.path import socket_path
@@ -52,7 +53,7 @@ class Player:
     def begin(self, *words: str) -> "subprocess.Popen[bytes]":
         """Begins a command and goes on; `finish` waits for it. The stage's end ends it too, with its node."""
         return subprocess.Popen(  # noqa: S603  (our own program, no shell)
-            [*own_command(), "--home", str(self.home), "--json", *words],
+            [*companion_command(), "--home", str(self.home), "--json", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -104,7 +105,7 @@ class Player:
         log = (self.home.parent / f"{self.name}.stderr").open("wb")
         with log:
             self.process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
-                [*own_command(), "--home", str(self.home), "--json", "up", "--listen", LOOPBACK, "--no-mdns"],
+                [*companion_command(), "--home", str(self.home), "--json", "up", "--listen", LOOPBACK, "--no-mdns"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
