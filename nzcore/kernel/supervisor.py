@@ -315,7 +315,8 @@ class Supervisor:
         await self._wait(is_known)
         cell = self._director.cell(name)
         if cell.state is not State.RUNNING:
-            raise UnavailableError("kernel.not-started", cell.error, service=name, state=cell.state)
+            hint = f"see how it ended: nzcore service show {name}"
+            raise UnavailableError("kernel.not-started", cell.error, hint=hint, service=name, state=cell.state)
 
     @trio.lowlevel.enable_ki_protection
     async def _close(self) -> None:

@@ -49,7 +49,7 @@ def check_home(home: Home) -> list[Check]:
 async def check_node(node: Node) -> list[Check]:
     """Examines a running node: its services, its bus, its store."""
     found = [
-        _check(f"service {info.name}", partial(_service, info.state.value, info.last_error))
+        _check(f"service {info.name}", partial(_service, info.name, info.state.value, info.last_error))
         for info in node.supervisor.list()
     ]
     found.append(_check("events", lambda: _events(node)))
@@ -240,9 +240,9 @@ def _clock() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
 
 
-def _service(state: str, last_error: str) -> str:
+def _service(name: str, state: str, last_error: str) -> str:
     if state not in ("running", "stopped"):
-        raise _Finding(f"{state}: {last_error}" if last_error else state, "`nzcore service show NAME` tells more")
+        raise _Finding(f"{state}: {last_error}" if last_error else state, f"`nzcore service show {name}` tells more")
     return f"{state}; last failed with: {last_error}" if last_error else state
 
 

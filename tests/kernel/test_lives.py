@@ -474,6 +474,7 @@ async def test_waiting_for_a_start_tells_how_it_went(autojump_clock):
             await supervisor.start_service("script")
         assert told.value.code == "kernel.not-started"
         assert "second life" in told.value.message
+        assert told.value.hint.endswith("nzcore service show script")
         await supervisor.start_service("script")
         assert supervisor.info("script").state is State.RUNNING
         await supervisor.restart_service("script")

@@ -100,6 +100,16 @@ async def test_a_life_that_fails_again_and_again_ends_as_failed(world, node, dro
     assert node.node.state().healthy
 
 
+async def test_a_start_that_fails_names_the_service_to_look_at(node, drop, other, autojump_clock):
+    error = await refused(
+        enable(node, drop, "class Main(Module):\n    async def start(self): raise ValueError('no')\n")
+    )
+    assert error.code == "kernel.not-started"
+    assert error.hint.endswith("nzcore service show module-bad")
+    found = {one["check"]: one for one in await node.call("node.doctor")}
+    assert found["service module-bad"]["hint"] == "`nzcore service show module-bad` tells more"
+
+
 async def test_a_module_that_does_not_answer_its_check_is_started_anew(world, node, drop, other, autojump_clock):
     await enable(node, drop, "class Main(Module):\n    async def check(self): await trio.sleep_forever()\n")
     await world.until(lambda: node.node.supervisor.info("module-bad").restarts > 0)
