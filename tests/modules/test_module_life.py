@@ -47,6 +47,32 @@ async def test_a_file_that_differs_from_the_pin_is_told_and_not_loaded(node, dro
     assert node.node.problems() == []
 
 
+@pytest.mark.parametrize("operation", ["show", "enable", "reload", "disable", "remove"])
+async def test_a_module_that_is_not_there_is_said_to_be_missing_beside_those_that_are(
+    node, drop, operation, autojump_clock
+):
+    write(drop / "echo", ECHO, tables=provides("echo"))
+    error = await refused(node.call(f"module.{operation}", name="ecco"))
+    assert (error.code, error.message) == ("module.unknown", "there is no module 'ecco'")
+    assert "chat, echo, hello" in error.hint
+
+
+async def test_of_very_many_modules_some_are_named(node, drop, autojump_clock):
+    for number in range(20):
+        write(drop / f"a{number:02}", ECHO, tables=provides("echo"))
+    error = await refused(node.call("module.disable", name="ecco"))
+    assert "a15, …; " in error.hint
+    assert "a16" not in error.hint
+
+
+async def test_what_is_there_and_was_not_enabled_is_not_advised_to_be(node, drop, autojump_clock):
+    write(drop / "echo", ECHO, tables=provides("echo"))
+    error = await refused(node.call("module.disable", name="echo"))
+    assert (error.code, error.message) == ("module.not-enabled", "echo is not enabled")
+    assert "enable it" not in error.hint
+    assert "enable it" in (await refused(node.call("module.reload", name="echo"))).hint
+
+
 async def test_what_was_shown_is_what_is_enabled(node, drop, autojump_clock):
     write(drop / "echo", ECHO, tables=provides("echo"))
     shown = await node.call("module.show", name="echo")

@@ -12,20 +12,20 @@ import trio
 from msgspec import structs
 
 from nzcore.base.errors import NzError, UnavailableError, UsageError
-from nzcore.control.module_ops import CapabilityInfo, ModuleDetails, ModuleInfo, ModuleRemoved, ModuleState
+from nzcore.control.module_ops import ModuleDetails, ModuleInfo, ModuleRemoved, ModuleState
 from nzcore.control.verdict import Principal
 from nzcore.ipc.connection import Dispatch, SendItem
 from nzcore.kernel import State, Supervisor
-from nzcore.node.modules.folder import Snapshot, read_folder, shown
+from nzcore.node.modules.folder import Snapshot, read_folder
 from nzcore.node.modules.host import SERVICE_PREFIX, ModuleService, Table
 from nzcore.node.modules.installing import install_folder, remove_folder
 from nzcore.node.modules.loading import Loaded, load, unload
 from nzcore.node.modules.manifest import Manifest, satisfies
 from nzcore.node.modules.pins import Pin, Pins, pin_of
-from nzcore.node.modules.search import Found, find, survey
+from nzcore.node.modules.saying import details_of, info_of
+from nzcore.node.modules.search import Found, find, names, survey
 from nzcore.node.modules.surroundings import Surroundings
 from nzcore.node.offload import Offload, in_spare_thread
-from nzcore.node.plain import plain
 from nzcore.store.kv import Delete
 
 LOAD_S = 10.0
@@ -35,6 +35,9 @@ END_S = 25.0
 """Seconds in which a module must have ended and begun again: its own limits are 5 s to stop and 10 s to start."""
 
 SERVICE = "modules"
+
+NAMED = 16
+"""Modules that are named to whoever asks for one that is not there."""
 
 
 class Modules:
@@ -105,17 +108,17 @@ class Modules:
     async def all(self) -> list[ModuleInfo]:
         """Everything that was found, and what was enabled and is gone."""
         found = await self.offload(survey, self.folder)
-        names = sorted({*found, *(name for name, pin in self._pins.all().items() if pin.enabled)})
-        return [self._info(name, found.get(name)) for name in names]
+        every = sorted({*found, *(name for name, pin in self._pins.all().items() if pin.enabled)})
+        return [self._info(name, found.get(name)) for name in every]
 
     async def show(self, name: str) -> ModuleDetails:
         """*Raises* UsageError `module.unknown`, or why its folder is none."""
         found = await self.offload(find, self.folder, name)
         if found is None and self._pins.get(name) is None:
-            raise UsageError("module.unknown", f"there is no module {name[:64]!r}")
+            raise await self._unknown(name)
         if found is not None and found.error is not None and self._pins.get(name) is None:
             raise found.error
-        return self._details(name, found)
+        return details_of(self._info(name, found), found, self._pins.get(name), self._services.get(name))
 
     # Changing.
 
@@ -128,7 +131,10 @@ class Modules:
         """
         async with self._changing:
             self._require_loading()
-            snapshot = _readable(name, await self.offload(find, self.folder, name))
+            found = await self.offload(find, self.folder, name)
+            if found is None:
+                raise await self._unknown(name)
+            snapshot = _readable(name, found)
             if digest is not None and snapshot.digest != digest:
                 raise UsageError("module.not-shown", f"{name} changed after it was shown")
             self._require(snapshot)
@@ -148,16 +154,16 @@ class Modules:
         """Reads an enabled module anew and restarts it. *Raises* as `enable`; UsageError `module.not-enabled`,
         `module.changed`."""
         async with self._changing:
-            self._known(name)
+            await self._known(name)
             self._require_loading()
             loaded = await self._load(self._unchanged(name, await self.offload(find, self.folder, name)))
             await self._run(loaded)
         return await self.show(name)
 
     async def disable(self, name: str) -> ModuleDetails:
-        """*Raises* UsageError `module.not-enabled`, `module.required`."""
+        """*Raises* UsageError `module.unknown`, `module.not-enabled`, `module.required`."""
         async with self._changing:
-            pin = self._known(name)
+            pin = await self._known(name, hint="`nzcore module list` shows which are")
             self._check_unneeded(name)
             await self._pins.put(name, structs.replace(pin, enabled=False))
             await self._halt(name)
@@ -176,7 +182,7 @@ class Modules:
         async with self._changing:
             found, pin = await self.offload(find, self.folder, name), self._pins.get(name)
             if found is None and pin is None:
-                raise UsageError("module.unknown", f"there is no module {name[:64]!r}")
+                raise await self._unknown(name)
             if found is not None and found.source != "home" and pin is None and not data:
                 raise UsageError("module.not-removable", f"{name} is {found.source}")
             self._check_unneeded(name)
@@ -281,11 +287,20 @@ class Modules:
         if users:
             raise UsageError("module.required", f"{name} is needed by {', '.join(sorted(users))}", users=sorted(users))
 
-    def _known(self, name: str) -> Pin:
+    async def _known(self, name: str, *, hint: str = "") -> Pin:
+        """*Raises* UsageError `module.unknown`, `module.not-enabled` unless it is enabled."""
         pin = self._pins.get(name)
-        if pin is None or not pin.enabled:
-            raise UsageError("module.not-enabled", f"{name[:64]} is not enabled")
-        return pin
+        if pin is not None and pin.enabled:
+            return pin
+        if pin is None and await self.offload(find, self.folder, name) is None:
+            raise await self._unknown(name)
+        raise UsageError("module.not-enabled", f"{name[:64]} is not enabled", hint=hint)
+
+    async def _unknown(self, name: str) -> UsageError:
+        there = sorted({*await self.offload(names, self.folder), *self._pins.all()})
+        more = ["…"] if len(there) > NAMED else []
+        hint = f"there are {', '.join([*there[:NAMED], *more])}; `nzcore module install` adds one" if there else ""
+        return UsageError("module.unknown", f"there is no module {name[:64]!r}", hint=hint)
 
     def _require_loading(self) -> None:
         if self.held:
@@ -305,58 +320,15 @@ class Modules:
         kv = self._parts.kv()
         for namespace in await kv.namespaces():
             if namespace.startswith(f"module.{name}:"):
-                names = await kv.list(namespace)
-                for start in range(0, len(names), 1000):
-                    await kv.write([Delete(namespace, one) for one in names[start : start + 1000]])
+                stored = await kv.list(namespace)
+                for start in range(0, len(stored), 1000):
+                    await kv.write([Delete(namespace, one) for one in stored[start : start + 1000]])
         await self.offload(shutil.rmtree, self._parts.files / name, True)
 
     # Saying.
 
     def _info(self, name: str, found: Found | None) -> ModuleInfo:
-        state, problem = self._state(name, found)
-        manifest = found.snapshot.manifest if found and found.snapshot else None
-        pin = self._pins.get(name)
-        return ModuleInfo(
-            name=name,
-            version=manifest.version if manifest else pin.version if pin else "",
-            state=state,
-            source=found.source if found else "gone",
-            capabilities=[str(one) for one in manifest.capabilities]
-            if manifest
-            else list(pin.capabilities if pin else ()),
-            summary=manifest.summary if manifest else "",
-            problem=problem,
-        )
-
-    def _details(self, name: str, found: Found | None) -> ModuleDetails:
-        info, pin = self._info(name, found), self._pins.get(name)
-        snapshot = found.snapshot if found else None
-        manifest = snapshot.manifest if snapshot else None
-        granted = frozenset(pin.capabilities) if pin else frozenset()
-        service = self._services.get(name)
-        return ModuleDetails(
-            name=info.name,
-            version=info.version,
-            state=info.state,
-            source=info.source,
-            capabilities=info.capabilities,
-            summary=info.summary,
-            problem=info.problem,
-            digest=snapshot.digest if snapshot else "",
-            path=shown(found.folder) if found else "",
-            files=len(snapshot.files) if snapshot else 0,
-            asks=[
-                CapabilityInfo(capability=str(one), meaning=one.meaning, new=str(one) not in granted)
-                for one in (manifest.capabilities if manifest else ())
-            ],
-            operations=[f"{name}.{one}" for one in (manifest.provides.operations if manifest else ())],
-            commands=list(manifest.provides.commands) if manifest else [],
-            services=list(manifest.provides.services) if manifest else [],
-            requires=dict(manifest.requires) if manifest else {},
-            difference=pin.differs(snapshot) if pin and snapshot else "",
-            enabled_at=pin.enabled_at if pin else None,
-            facts=_facts(service),
-        )
+        return info_of(name, found, self._pins.get(name), *self._state(name, found))
 
     def _state(self, name: str, found: Found | None) -> tuple[ModuleState, str]:
         pin = self._pins.get(name)
@@ -390,9 +362,3 @@ def _readable(name: str, found: Found | None) -> Snapshot:
     if found.snapshot is None:
         raise found.error or UsageError("module.unknown")
     return found.snapshot
-
-
-def _facts(service: ModuleService | None) -> dict[str, object]:
-    facts = plain(dict(service.status())) if service else {}
-    assert isinstance(facts, dict)
-    return facts
