@@ -190,10 +190,10 @@ class Outgoing:
             reads.complete()
 
         try:
-            async with together() as nursery:
-                nursery.start_soon(reads.run)
-                nursery.start_soon(read)
-                async with receive:
+            with receive:  # until nobody sends there: who finds it closed would take a lost stream for a fault of ours
+                async with together() as nursery:
+                    nursery.start_soon(reads.run)
+                    nursery.start_soon(read)
                     while (part := await self._next_part(stream, machine, receive)) is not None:
                         await self._send_part(stream, part)
         finally:  # no thread reads any more
