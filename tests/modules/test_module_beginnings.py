@@ -1,5 +1,6 @@
 """A node that hangs in a module's code has written down in whose; and it starts without any."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from nzcore.node.home import Home
 from nzcore.node.modules.beginnings import SETTLED_S, Beginnings, spoken
 from nzcore.node.setup import create_home
 from nzcore.proto.identity.mnemonic import Mnemonic
+from nzcore.store.lock import HomeLock
 from tests.refusals import refused
 
 from .conftest import ECHO, provides, write
@@ -154,4 +156,9 @@ def test_the_doctor_of_a_node_that_does_not_answer_names_the_module(
     said = capfd.readouterr().out
     assert "1 of" in said
     assert "it got no further than the module loopy" in said
+    assert "if it does so again: " in said
     assert "up -d --no-modules" in said
+    with HomeLock(home.lock):  # as a node that hangs holds it
+        assert main(["--home", str(home.path), "doctor"]) == 1
+    if Path("/proc/locks").exists():
+        assert f"kill -9 {os.getpid()} ends it; then: nzcore" in capfd.readouterr().out

@@ -91,13 +91,15 @@ def _ask_node(session: Session) -> list[dict[str, Any]]:
 
 def _examine_start(session: Session) -> list[dict[str, Any]]:
     """Whether the node that does not answer got stuck in a module's code, or ended there."""
+    from nzcore.cli.spawn import lock_owner
     from nzcore.node.modules.beginnings import Beginnings, spoken
 
     names = Beginnings(session.home.run).left()
     if not names:
         return []
-    disable = session.line(f"module disable {names[0]}")
-    hint = f"if it does so again: {session.line('up -d --no-modules')}, and then: {disable}"
+    pid = lock_owner(session.home.lock)
+    first = "if it does so again" if pid is None else f"kill -9 {pid} ends it; then"
+    hint = f"{first}: {session.line('up -d --no-modules')}, and then: {session.line(f'module disable {names[0]}')}"
     detail = f"it got no further than {spoken(names)}"
     return [{"check": "last start", "ok": False, "detail": detail, "hint": hint}]
 
