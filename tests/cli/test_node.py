@@ -372,7 +372,8 @@ def test_a_detached_node_that_is_not_ready_in_time_is_not_left_running(tmp_path:
     make_home(tmp_path / "home")
     ended = spawn("--home", str(tmp_path / "home"), "--json", "--timeout", "0.001", "up", "-d")
     assert (ended.code, ended.out, ended.error["code"]) == (5, "", "cli.timeout")
-    assert "nzcore logs" in ended.error["hint"]
+    for words in ("logs", "up -d --no-modules"):
+        assert f"nzcore --home {tmp_path / 'home'} {words}" in ended.error["hint"]
 
 
 def test_a_second_node_is_refused_before_the_passphrase_is_asked_for(run: Run, sealed: Path) -> None:
