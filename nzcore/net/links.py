@@ -166,6 +166,8 @@ class Links:
         if one is None:
             return
         if Scope.CONNECT not in scopes:
+            for stream in one.link.streams():
+                stream.on_lost("net.no-trust")  # who did it, for whoever waits here; the wire says what the peer lost
             one.link.close("net.revoked")
             return
         for stream in one.link.streams():

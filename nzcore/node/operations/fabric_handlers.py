@@ -19,6 +19,7 @@ from nzcore.control.operation import Nothing
 from nzcore.ipc.connection import SendItem
 from nzcore.node.node import Node
 from nzcore.node.operations.handler import Handler
+from nzcore.node.operations.trusted import while_trusted
 
 
 async def publish(node: Node, args: TopicPubArgs, send: SendItem) -> Nothing:
@@ -44,7 +45,8 @@ async def follow(node: Node, args: TopicSubArgs, send: SendItem) -> None:
 
 async def call(node: Node, args: FabricCallArgs, send: SendItem) -> FabricAnswer:
     peer, begun = node.peers.find(args.peer), trio.current_time()
-    body = await node.fabric.request(peer, args.operation, args.body, deadline_s=args.deadline_s, key=args.key)
+    with while_trusted(node, peer):
+        body = await node.fabric.request(peer, args.operation, args.body, deadline_s=args.deadline_s, key=args.key)
     return FabricAnswer(body=body, seconds=round(trio.current_time() - begun, 4))
 
 

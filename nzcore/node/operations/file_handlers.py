@@ -33,6 +33,7 @@ from nzcore.node.files.together import together
 from nzcore.node.messages import ARRIVAL, Message
 from nzcore.node.node import Node
 from nzcore.node.operations.handler import Handler
+from nzcore.node.operations.trusted import while_trusted
 from nzcore.node.tubes import Tube, check_name
 
 PROGRESS_S = 0.2
@@ -64,7 +65,8 @@ async def _transfer(
     await teller.tell(tube="" if tube is None else tube.id, skipped=found.skipped)
     async with together() as nursery:
         nursery.start_soon(teller.go_on)
-        names = await node.files.send(peer, outgoing)
+        with while_trusted(node, peer):
+            names = await node.files.send(peer, outgoing)
         nursery.cancel_scope.cancel()
     known = node.peers.get(peer)
     await teller.tell_end(f"{known.petname if known else peer.short}:{', '.join(names)}")
@@ -142,7 +144,8 @@ def _listed(page: Page, files: list[tuple[str, int, str]]) -> InboxItem:
 async def send_message(node: Node, args: MessageSendArgs, send: SendItem) -> MessageSent:
     peer = node.peers.find(args.peer)
     begun = trio.current_time()
-    await node.messages.send(peer, args.text, timeout_s=args.timeout_s)
+    with while_trusted(node, peer):
+        await node.messages.send(peer, args.text, timeout_s=args.timeout_s)
     known = node.peers.get(peer)
     seconds = round(trio.current_time() - begun, 4)
     return MessageSent(node=peer.text, name=known.petname if known else "", seconds=seconds)
@@ -170,7 +173,7 @@ def _message(node: Node, message: Message) -> MessageInfo:
 
 async def open_pipe(node: Node, args: PipeArgs, send: SendItem) -> None:
     peer, name = node.peers.find(args.peer), check_name(args.name)
-    with node.tubes.opened() as tube:
+    with while_trusted(node, peer), node.tubes.opened() as tube:
         if args.wait:
             await send(PipeItem(phase="waiting", tube=tube.id))
             async with node.pipes.waited(peer, name) as stream:

@@ -25,6 +25,7 @@ from nzcore.ipc.connection import SendItem
 from nzcore.node.ladder import climb
 from nzcore.node.node import Node
 from nzcore.node.operations.handler import Handler
+from nzcore.node.operations.trusted import while_trusted
 from nzcore.node.peers import Peer
 from nzcore.proto.identity.card import Card
 from nzcore.proto.trust.view import PAIRING
@@ -80,7 +81,7 @@ async def remove(node: Node, args: PeerArgs, send: SendItem) -> Ended:
 
 async def ping(node: Node, args: PeerPingArgs, send: SendItem) -> Pong:
     peer_id = node.peers.find(args.peer)
-    with trio.move_on_after(args.timeout_s):
+    with while_trusted(node, peer_id), trio.move_on_after(args.timeout_s):
         return Pong(rtt_ms=round(await node.channels.ping(peer_id) * 1000, 3))
     raise UnavailableError("net.too-slow", f"{args.peer} did not answer within {args.timeout_s:g} s")
 
