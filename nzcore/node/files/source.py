@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from nzcore.base.errors import PeerError, UnavailableError, UsageError
@@ -100,7 +101,11 @@ class Reading:
             self._file = os.open(path, _OPEN | os.O_NOFOLLOW)
         except OSError as error:
             raise _unreadable(path, error) from None
-        found = os.fstat(self._file)
+        try:
+            found = os.fstat(self._file)
+        except OSError as error:  # of a file that went from a server, say
+            self.close()
+            raise _unreadable(path, error) from None
         self._stamp = Stamp.of(found)
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             self.close()
@@ -139,18 +144,23 @@ class Reading:
         return not self._left
 
     def finish(self) -> bytes:
-        """SHA-256 of all that was read; closes. *Raises* UnavailableError `files.source-changed`."""
-        changed = Stamp.of(os.fstat(self._file)) != self._stamp
-        self.close()
+        """SHA-256 of all that was read; closes. *Raises* as `read`."""
+        try:
+            changed = Stamp.of(os.fstat(self._file)) != self._stamp
+        except OSError as error:
+            raise _unreadable(self._path, error) from None
+        finally:
+            self.close()
         if changed:
             raise _changed(self._path)
         return self._hash.digest()
 
     def close(self) -> None:
         """Harmless when repeated."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        file, self._file = self._file, -1  # gone even where the system complains: its number is soon somebody else's
+        if file >= 0:
+            with suppress(OSError):  # which nobody who only reads need know
+                os.close(file)
 
 
 def _walk(folder: str, path: tuple[str, ...], found: Survey) -> None:

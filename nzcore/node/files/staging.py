@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -161,10 +161,11 @@ class Staging:
         ]
 
     def close(self) -> None:
-        """Closes the present file; what was written stays."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        """Closes the present file; what was written stays. Harmless when repeated."""
+        file, self._file = self._file, -1  # gone even where the system complains: its number is soon somebody else's
+        if file >= 0:
+            with suppress(OSError):  # whatever is to be relied on was synchronised
+                os.close(file)
 
     def discard(self) -> None:
         """Removes everything that is not in its final place."""
