@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from nzcore.base.errors import PeerError, UnavailableError, UsageError
+from nzcore.base.errors import PeerError, UnavailableError
 from nzcore.base.ids import NodeId
 from nzcore.base.scopes import Scope
 from nzcore.testing.world import World, WorldNode
@@ -38,51 +38,6 @@ async def test_what_is_published_reaches_subscribers_at_both_nodes_in_order(auto
             assert [one.body for one in heard] == [{"number": number} for number in range(100)]
             assert {(one.topic, one.origin) for one in heard} == {("chat.room", alice.id)}
             assert [(await anext(near)).body for _ in range(100)] == [one.body for one in heard]
-
-
-CONTROL = ("kitchen\x1b", "a.\x00", "a\x7f.b", "a.\x9b2J")
-
-
-@pytest.mark.parametrize("topic", CONTROL, ids=["escape", "null", "delete", "c1"])
-async def test_a_topic_or_pattern_of_our_own_has_no_control_characters(topic: str, autojump_clock: MockClock) -> None:
-    async def take(origin: NodeId, body: object) -> None:
-        raise AssertionError
-
-    async with World() as world:
-        alice, bob = await pair(world)
-        fabric = alice.node.fabric
-        with pytest.raises(UsageError) as caught:
-            await fabric.publish(topic, None)
-        assert caught.value.code == "fabric.bad-topic"
-        assert "escape" in caught.value.hint
-        with pytest.raises(UsageError):
-            await fabric.deliver(bob.id, topic, None)
-        with pytest.raises(UsageError):
-            fabric.on_delivery(topic, take)
-        with pytest.raises(UsageError):
-            async with fabric.subscribe(f"{topic}.**"):
-                raise AssertionError
-
-
-@pytest.mark.parametrize("topic", CONTROL, ids=["escape", "null", "delete", "c1"])
-async def test_a_peer_that_chooses_control_characters_is_heard_and_keeps_its_line(
-    topic: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with World() as world:
-        alice, bob = await pair(world)
-        async with bob.node.fabric.subscribe("**") as heard:
-            await world.until(lambda: alice.node.fabric.topics.facts()["subscribed_peers"] == 1)
-            with monkeypatch.context() as patch:  # alice is of a build that does not look
-                patch.setattr("nzcore.node.fabric.topics.require_plain", lambda text: None)
-                await alice.node.fabric.publish(topic, 1)
-                async with alice.node.fabric.subscribe(f"{topic}.*"):
-                    await world.settle()
-            await alice.node.fabric.publish("plain", 2)
-            assert [(one.topic, one.body) for one in (await anext(heard), await anext(heard))] == [
-                (topic, 1),
-                ("plain", 2),
-            ]
-        assert has_line(bob, alice)
 
 
 async def test_a_request_is_answered_by_the_handler_of_the_other_node(autojump_clock: MockClock) -> None:
