@@ -142,6 +142,8 @@ def _refuse_stopped(session: Session, name: str) -> None:
         return
     if shown["commands"]:
         state = _STATES.get(shown["state"], shown["state"])
+        if shown["problem"].startswith("not started"):  # of one that was started and failed, its service tells more
+            raise UsageError("module.held", f"the module {name} is enabled, but {shown['problem']}")
         how = f"service show module-{name}" if shown["state"] == "enabled" else f"module enable {name}"
         again = "" if shown["state"] == "failed" else session.line(how)
         raise UsageError("cli.module-stopped", f"the module {name} is {state}", hint=again)

@@ -250,20 +250,22 @@ def test_a_module_that_is_disabled_says_so_when_its_command_is_typed(run: Run, t
 
 
 @pytest.mark.parametrize(
-    ("state", "hint"),
+    ("state", "problem", "code", "hint"),
     [
-        ("changed", "nzcore module enable boom"),
-        ("enabled", "nzcore service show module-boom"),
-        ("failed", "module list"),
+        ("changed", "tool.py is not what was enabled", "cli.module-stopped", "nzcore module enable boom"),
+        ("enabled", "", "cli.module-stopped", "nzcore service show module-boom"),
+        ("enabled", "it raised, and is tried again", "cli.module-stopped", "nzcore service show module-boom"),
+        ("enabled", "not started: the node runs without modules", "module.held", "without --no-modules"),
+        ("failed", "it raised", "cli.module-stopped", "module list"),
     ],
 )
 def test_a_module_that_does_not_run_is_met_with_what_helps_in_its_state(
-    monkeypatch: pytest.MonkeyPatch, state: str, hint: str
+    monkeypatch: pytest.MonkeyPatch, state: str, problem: str, code: str, hint: str
 ) -> None:
-    monkeypatch.setattr(Session, "call", lambda *_, **__: {"state": state, "commands": ["go"]})
+    monkeypatch.setattr(Session, "call", lambda *_, **__: {"state": state, "problem": problem, "commands": ["go"]})
     with pytest.raises(UsageError) as refused:
         _refuse_stopped(Session(), "boom")
-    assert refused.value.code == "cli.module-stopped"
+    assert refused.value.code == code
     assert hint in refused.value.hint
 
 
