@@ -23,6 +23,11 @@ from nzcore.node.offload import Offload
 LINGER_S = 0.01
 """How long the thread waits for more before it goes back: a transfer that is worth it brings a block every 2 ms."""
 
+SPARE = 8
+"""Threads that are free where one waits for more. Measured, 60 transfers with something to do every 8 ms, 40 threads:
+where all of them wait, anybody else gets a thread after 30 ms and one in twenty after 100, with this after 3 and 13.
+"""
+
 TURN_S = 0.1
 """After which the thread goes back although there is more: the node has a bounded number, and others wait for one."""
 
@@ -40,6 +45,7 @@ class Errands(Generic[T]):
         self._outstanding = 0
         self._home = threading.get_ident()
         self._token = trio.lowlevel.current_trio_token()
+        self._threads = trio.to_thread.current_default_thread_limiter()
         self._more = trio.Event()
         self._news = trio.Event()
         self._is_awaited = False  # somebody waits for news
@@ -101,7 +107,7 @@ class Errands(Generic[T]):
             if is_away:
                 trio.from_thread.check_cancelled()
             try:
-                errand = self._todo.get(is_away and not self._is_complete, LINGER_S)
+                errand = self._todo.get(is_away and self._may_wait, LINGER_S)
             except Empty:
                 return
             if errand is None:
@@ -115,6 +121,10 @@ class Errands(Generic[T]):
                     self._tell()
             if is_away and time.monotonic() >= until:
                 return
+
+    @property
+    def _may_wait(self) -> bool:
+        return not self._is_complete and self._threads.available_tokens >= SPARE
 
     def _tell(self) -> None:
         self._news.set()

@@ -96,6 +96,23 @@ async def test_a_thread_that_others_may_want_goes_back_although_there_is_more(mo
     assert hops.count == 4
 
 
+async def test_a_thread_does_not_wait_for_more_where_others_may_soon_lack_one() -> None:
+    hops = Hops()
+    threads = trio.to_thread.current_default_thread_limiter()
+    threads.total_tokens = errands_module.SPARE  # with one of them lent, one too few
+    errands: Errands[int] = Errands(hops)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(errands.run)
+        for value in range(3):
+            errands.put(number(value))
+            assert await taken(errands, 1) == [value]
+            with trio.fail_after(errands_module.LINGER_S / 4):
+                while threads.borrowed_tokens:
+                    await trio.lowlevel.checkpoint()
+        assert hops.count == 3
+        errands.complete()
+
+
 async def test_what_an_errand_raises_is_raised_and_no_other_is_done() -> None:
     done: list[int] = []
     errands: Errands[None] = Errands(in_thread)
