@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -53,7 +54,20 @@ class Terminal:
         os.write(self.master, text.encode() + b"\r")
 
     def press(self, key: bytes) -> None:
+        """Types a key once the command waits. Between the last letter of a question and the system's `read` a signal
+        is noted by Python and the `read` waits nevertheless: too short a time for a person, but not for a test."""
+        deadline = time.monotonic() + WAIT_S
+        while not self._is_asleep() and time.monotonic() < deadline:
+            os.sched_yield()
         os.write(self.master, key)
+
+    def _is_asleep(self) -> bool:
+        """Whether the command waits for something, or has ended; where the system does not tell: yes."""
+        try:
+            stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return True
+        return stat.rpartition(")")[2].split()[0] in "SZ"
 
     def end(self) -> int:
         """Waits for the command to end; its exit code."""
