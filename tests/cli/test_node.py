@@ -104,6 +104,12 @@ def test_the_service_that_takes_commands_is_not_stopped_from_under_its_node(run:
     assert run("--home", home, "state").code == 0
 
 
+def test_the_service_that_takes_commands_says_itself_that_it_was_restarted(run: Run, home: str) -> None:
+    ended = run("--home", home, "--json", "service", "restart", "ipc", "--force")
+    assert (ended.code, ended.json["name"], ended.json["state"]) == (0, "ipc", "running")
+    assert run("--home", home, "service", "restart", "ipc").code == 4
+
+
 def test_an_unknown_service_is_an_error_with_a_hint(run: Run, home: str) -> None:
     ended = run("--home", home, "--json", "service", "show", "nonsense")
     assert ended.code == 1

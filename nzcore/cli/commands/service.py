@@ -1,12 +1,13 @@
 """`nzcore service …`: the supervised parts of a node, and the node as a service of systemd."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nzcore.base.errors import UnavailableError, UsageError
+from nzcore.base.errors import NzError, UnavailableError, UsageError
 from nzcore.cli import output
 from nzcore.cli.frame import Group
 from nzcore.cli.names import service_names
@@ -14,6 +15,8 @@ from nzcore.cli.session import Session
 from nzcore.cli.unit import unit_path, unit_text
 
 _CHANGE_S = 30.0  # a service may take its start and stop timeouts
+
+_DOOR, _POLL_S = "ipc", 0.05  # the service by which we speak to the node; how often we knock while it restarts
 
 _name = click.argument("name", shell_complete=service_names)
 _force = click.option("--force", is_flag=True, help="Also where the node can't do without it.")
@@ -62,7 +65,12 @@ def stop_service(session: Session, name: str, force: bool) -> None:
 @click.pass_obj
 def restart_service(session: Session, name: str, force: bool) -> None:
     """Stop a service and start it again."""
-    _change(session, "service.restart", {"name": name, "force": force})
+    try:
+        _change(session, "service.restart", {"name": name, "force": force})
+    except NzError as error:
+        if error.code != "ipc.stopping" or name != _DOOR:
+            raise
+        session.show(_through_new_door(session), _one_line)
 
 
 @command.command("kill", example="nzcore service kill monitor")
@@ -102,6 +110,19 @@ def install(session: Session, passphrase_file: str | None, force: bool) -> None:
 
 def _change(session: Session, operation: str, args: dict[str, Any]) -> None:
     session.show(session.call(operation, args, wait_s=_CHANGE_S), _one_line)
+
+
+def _through_new_door(session: Session) -> dict[str, Any]:
+    """What the node says of its door once that is there again: a restart of it ends the connection that asked."""
+    deadline = time.monotonic() + _CHANGE_S
+    while True:
+        try:
+            shown: dict[str, Any] = session.call("service.show", {"name": _DOOR})
+            return shown
+        except NzError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_POLL_S)
 
 
 def _table(services: list[dict[str, Any]]) -> Iterator[output.Block]:
