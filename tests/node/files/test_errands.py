@@ -69,19 +69,26 @@ async def test_results_come_in_order_from_one_thread_that_stays_and_ends_at_once
     assert threading.get_ident() not in threads
 
 
-async def test_the_thread_goes_back_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errands_module, "LINGER_S", 0.0)
-    hops = Hops()
+async def one_by_one() -> int:
+    """Three errands, each put when the thread of the one before is back; hops that it took."""
+    hops, threads = Hops(), trio.to_thread.current_default_thread_limiter()
     errands: Errands[int] = Errands(hops)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(errands.run)
         for value in range(3):
             errands.put(number(value))
             assert await taken(errands, 1) == [value]
-            while trio.to_thread.current_default_thread_limiter().borrowed_tokens:  # until it is back
-                await trio.lowlevel.checkpoint()
-        assert hops.count == 3
+            with trio.fail_after(10):
+                while threads.borrowed_tokens:
+                    await trio.lowlevel.checkpoint()
+        count = hops.count
         errands.complete()
+    return count
+
+
+async def test_the_thread_goes_back_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errands_module, "LINGER_S", 0.0)
+    assert await one_by_one() == 3
 
 
 async def test_a_thread_that_others_may_want_goes_back_although_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,20 +104,9 @@ async def test_a_thread_that_others_may_want_goes_back_although_there_is_more(mo
 
 
 async def test_a_thread_does_not_wait_for_more_where_others_may_soon_lack_one() -> None:
-    hops = Hops()
     threads = trio.to_thread.current_default_thread_limiter()
     threads.total_tokens = errands_module.SPARE  # with one of them lent, one too few
-    errands: Errands[int] = Errands(hops)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(errands.run)
-        for value in range(3):
-            errands.put(number(value))
-            assert await taken(errands, 1) == [value]
-            with trio.fail_after(errands_module.LINGER_S / 4):
-                while threads.borrowed_tokens:
-                    await trio.lowlevel.checkpoint()
-        assert hops.count == 3
-        errands.complete()
+    assert await one_by_one() == 3
 
 
 async def test_what_an_errand_raises_is_raised_and_no_other_is_done() -> None:
