@@ -118,7 +118,7 @@ def _foreground(session: Session, passphrase: str | None, wanted: Wanted) -> int
             raise _with_cause(error) from error
         if error.code != "store.home-busy":
             raise
-        raise _busy(session, error.facts.get("pid")) from error
+        raise _busy(session, error.facts.get("pid"), _shut(session)) from error
     finally:
         notify("STOPPING=1")
         printer.close()
@@ -126,20 +126,22 @@ def _foreground(session: Session, passphrase: str | None, wanted: Wanted) -> int
 
 def _refuse_second(session: Session) -> None:
     """*Raises* UnavailableError `store.home-busy` where a node takes connections."""
+    if _shut(session) is None:
+        raise _busy(session, holder(session.home.lock), None)
+
+
+def _shut(session: Session) -> NzError | None:
+    """Why no node takes connections; None where one does."""
     try:
         session.client().close()
-    except NzError:
-        return
-    raise _busy(session, holder(session.home.lock))
+    except NzError as error:
+        return error
+    return None
 
 
-def _busy(session: Session, pid: object) -> UnavailableError:
+def _busy(session: Session, pid: object, shut: NzError | None) -> UnavailableError:
     message = f"a node runs in {session.home.path} already (process {pid})"
-    hint = f"{session.line('state')} shows it, {session.line('down')} stops it"
-    try:
-        session.client().close()
-    except NzError as error:  # neither does
-        hint = error.hint
+    hint = shut.hint if shut else f"{session.line('state')} shows it, {session.line('down')} stops it"
     return UnavailableError("store.home-busy", message, hint=hint, pid=pid)
 
 
