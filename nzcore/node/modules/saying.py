@@ -1,5 +1,7 @@
 """What is said of a module: its line in a list, and everything about it. Decides nothing."""
 
+from msgspec import structs
+
 from nzcore.control.module_ops import CapabilityInfo, ModuleDetails, ModuleInfo, ModuleState
 from nzcore.node.modules.folder import shown
 from nzcore.node.modules.host import ModuleService
@@ -28,13 +30,7 @@ def details_of(info: ModuleInfo, found: Found | None, pin: Pin | None, service: 
     manifest = snapshot.manifest if snapshot else None
     granted = frozenset(pin.capabilities) if pin else frozenset()
     return ModuleDetails(
-        name=info.name,
-        version=info.version,
-        state=info.state,
-        source=info.source,
-        capabilities=info.capabilities,
-        summary=info.summary,
-        problem=info.problem,
+        **structs.asdict(info),
         digest=snapshot.digest if snapshot else "",
         path=shown(found.folder) if found else "",
         files=len(snapshot.files) if snapshot else 0,
