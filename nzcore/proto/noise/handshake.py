@@ -332,8 +332,7 @@ class Handshake:
 
     def _check_turn(self, *, ours: bool) -> None:
         self._check_alive()
-        turn = self._next
-        if turn == len(self._pattern.messages) or ((turn % 2 == 0) == self._initiator) != ours:
+        if self.finished or self.writes_next != ours:
             raise UsageError("noise.not-our-turn")
 
     def _mark(self) -> _Mark:
