@@ -1,4 +1,9 @@
-"""Values of events as anybody can print them: named tuples become maps, ids text, the rest what msgspec makes of it."""
+"""Values of events as anybody can print them: named tuples become maps, ids text, the rest what msgspec makes of it.
+
+And paths as anybody can: not all of them are text.
+"""
+
+import os
 
 from nzcore.base.errors import UsageError
 from nzcore.codec.types import builtins
@@ -20,6 +25,11 @@ def plain(value: object) -> object:
         return _text(value)
     except Exception:  # a crash boundary: the value is somebody else's object, with code of its own
         return _text(value)
+
+
+def plain_path(path: str | os.PathLike[str]) -> str:
+    """A path, or a part of one, as a message can carry it: what of it is not UTF-8 is replaced."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _text(value: object) -> str:

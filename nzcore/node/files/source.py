@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from nzcore.base.errors import PeerError, UnavailableError, UsageError
 from nzcore.crypto.registers import clean_registers
+from nzcore.node.plain import plain_path
 from nzcore.proto.files.frames import DATA_BYTES
 from nzcore.proto.files.manifest import MAX_COMPONENT_BYTES, Entry, Kind, Manifest
 from nzcore.proto.files.names import numbered
@@ -52,7 +53,7 @@ class Survey:
 
     def skip(self, place: str) -> None:
         if len(self.skipped) < SKIPPED_SHOWN:
-            self.skipped.append(os.fsencode(place).decode(errors="replace"))
+            self.skipped.append(plain_path(place))
 
 
 def survey(paths: list[str]) -> Survey:
@@ -214,7 +215,7 @@ class _Names:
 
 
 def _wire_name(name: str) -> str:
-    text = os.fsencode(name).decode(errors="replace").replace("/", "_").replace("\0", "_")
+    text = plain_path(name).replace("/", "_").replace("\0", "_")
     return "file" if text in ("", ".", "..") else text.encode()[:MAX_COMPONENT_BYTES].decode(errors="ignore")
 
 

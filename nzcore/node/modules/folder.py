@@ -12,6 +12,7 @@ from typing import NamedTuple
 from nzcore.base.errors import PeerError, UnavailableError
 from nzcore.crypto.hashing import sha256
 from nzcore.node.modules.manifest import FILE_NAME, Manifest, parse_manifest
+from nzcore.node.plain import plain_path
 
 FILES = 256
 FILE_BYTES = 1 << 20
@@ -39,11 +40,6 @@ class Snapshot(NamedTuple):
         return tree_digest(self.hashes).hex()
 
 
-def shown(folder: Path) -> str:
-    """A folder as a message can say it: what of its path is not UTF-8 is replaced, as no message can carry it."""
-    return os.fsencode(folder).decode(errors="replace")
-
-
 def tree_digest(hashes: Mapping[str, bytes]) -> bytes:
     """One hash of all paths and their hashes, 32 bytes."""
     parts = [_LABEL]
@@ -64,17 +60,17 @@ def read_folder(folder: Path) -> Snapshot:
     try:
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except NotADirectoryError:
-        raise PeerError("module.no-manifest", f"{shown(folder)} is not a folder") from None
+        raise PeerError("module.no-manifest", f"{plain_path(folder)} is not a folder") from None
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot read {shown(folder)}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot read {plain_path(folder)}: {error.strerror}") from None
     try:
         _Walk(files).folder(root, "", 0)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot read {shown(folder)}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot read {plain_path(folder)}: {error.strerror}") from None
     finally:
         os.close(root)
     if FILE_NAME not in files:
-        raise PeerError("module.no-manifest", f"{shown(folder)} has no {FILE_NAME}")
+        raise PeerError("module.no-manifest", f"{plain_path(folder)} has no {FILE_NAME}")
     manifest = parse_manifest(files[FILE_NAME])
     return Snapshot(folder, manifest, files, {path: sha256(data) for path, data in files.items()})
 

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from nzcore.base.errors import UnavailableError, UsageError
-from nzcore.node.modules.folder import Snapshot, shown
+from nzcore.node.modules.folder import Snapshot
+from nzcore.node.plain import plain_path
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -16,7 +17,7 @@ def install_folder(snapshot: Snapshot, modules: Path, replace: bool) -> Path:
     target = modules / snapshot.manifest.name
     fresh, old = modules / f".new-{target.name}", modules / f".old-{target.name}"
     if target.exists() and not replace:
-        raise UsageError("module.exists", f"there is a module {target.name} in {shown(modules)}")
+        raise UsageError("module.exists", f"there is a module {target.name} in {plain_path(modules)}")
     try:
         modules.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         for left in (fresh, old):  # of an attempt that was cut short
@@ -31,7 +32,7 @@ def install_folder(snapshot: Snapshot, modules: Path, replace: bool) -> Path:
         fresh.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot write {shown(target)}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot write {plain_path(target)}: {error.strerror}") from None
     return target
 
 
@@ -46,4 +47,4 @@ def remove_folder(folder: Path) -> None:
             folder.rename(gone)  # at once, so that half a module is never found
             shutil.rmtree(gone, ignore_errors=True)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot remove {shown(folder)}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot remove {plain_path(folder)}: {error.strerror}") from None

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nzcore.base.errors import UnavailableError, UsageError
-from nzcore.node.modules.folder import shown
 from nzcore.node.offload import Offload
+from nzcore.node.plain import plain_path
 from nzcore.store.files import replace
 
 FOLDER_MODE = 0o700
@@ -55,7 +55,7 @@ def _place(folder: Path, parts: tuple[str, ...]) -> Path:
     for part in ("", *parts):
         place = place / part if part else place
         if place.is_symlink():
-            raise UnavailableError("module.unreadable", f"{shown(place)} is a link")
+            raise UnavailableError("module.unreadable", f"{plain_path(place)} is a link")
     return place
 
 
@@ -65,9 +65,9 @@ def _read(folder: Path, parts: tuple[str, ...], max_bytes: int) -> bytes:
         with place.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot read {shown(place)}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot read {plain_path(place)}: {error.strerror}") from None
     if len(data) > max_bytes:
-        raise UnavailableError("module.unreadable", f"{shown(place)} has more than {max_bytes} bytes")
+        raise UnavailableError("module.unreadable", f"{plain_path(place)} has more than {max_bytes} bytes")
     return data
 
 
@@ -76,7 +76,9 @@ def _write(folder: Path, parts: tuple[str, ...], data: bytes) -> None:
     try:
         place.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot make {shown(place.parent)}: {error.strerror}") from None
+        raise UnavailableError(
+            "module.unreadable", f"cannot make {plain_path(place.parent)}: {error.strerror}"
+        ) from None
     replace(place, data)
 
 
@@ -85,7 +87,7 @@ def _delete(folder: Path, parts: tuple[str, ...]) -> None:
     try:
         place.unlink(missing_ok=True)
     except OSError as error:
-        raise UnavailableError("module.unreadable", f"cannot remove {shown(place)}: {error.strerror}") from None
+        raise UnavailableError("module.unreadable", f"cannot remove {plain_path(place)}: {error.strerror}") from None
 
 
 def _list(folder: Path) -> list[str]:
@@ -94,5 +96,5 @@ def _list(folder: Path) -> list[str]:
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         found += [str((Path(place) / name).relative_to(folder)) for name in names if not name.startswith(".")]
         if len(found) > NAMES:
-            raise UnavailableError("module.unreadable", f"{shown(folder)} has more than {NAMES} files")
+            raise UnavailableError("module.unreadable", f"{plain_path(folder)} has more than {NAMES} files")
     return sorted(found)

@@ -3,11 +3,10 @@
 from msgspec import structs
 
 from nzcore.control.module_ops import CapabilityInfo, ModuleDetails, ModuleInfo, ModuleState
-from nzcore.node.modules.folder import shown
 from nzcore.node.modules.host import ModuleService
 from nzcore.node.modules.pins import Pin
 from nzcore.node.modules.search import Found
-from nzcore.node.plain import plain
+from nzcore.node.plain import plain, plain_path
 
 
 def info_of(name: str, found: Found | None, pin: Pin | None, state: ModuleState, problem: str) -> ModuleInfo:
@@ -32,7 +31,7 @@ def details_of(info: ModuleInfo, found: Found | None, pin: Pin | None, service: 
     return ModuleDetails(
         **structs.asdict(info),
         digest=snapshot.digest if snapshot else "",
-        path=shown(found.folder) if found else "",
+        path=plain_path(found.folder) if found else "",
         files=len(snapshot.files) if snapshot else 0,
         asks=[
             CapabilityInfo(capability=str(one), meaning=one.meaning, new=str(one) not in granted)
